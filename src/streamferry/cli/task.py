@@ -12,6 +12,7 @@ import typer
 
 from streamferry.cli.options import DEFAULT_POSITION, DEFAULT_RATIO, AsJson, check_codecs
 from streamferry.cli.peer_arguments import peer_fields, takes_peers
+from streamferry.cli.series_options import series_field, takes_series
 from streamferry.cli.task_body import (
     check_latency,
     destination_field,
@@ -70,7 +71,7 @@ Key = Annotated[
 ]
 NewKey = Annotated[str | None, typer.Option("--key", show_default=False, help="Stream key, if --to is only a server.")]
 Start = Annotated[str | None, typer.Option(help="now, +10m or 2026-01-31T20:00.", show_default=False)]
-End = Annotated[str | None, typer.Option(help="A time, or +2h: after the start.", show_default=False)]
+End = Annotated[str | None, typer.Option(help="A time, +2h (after the start) or never.", show_default=False)]
 Title = Annotated[str | None, typer.Option(help="1 to 20 letters, digits and Chinese.", show_default=False)]
 Live = Annotated[
     bool | None, typer.Option("--live/--vod", show_default=False, help="What the source is; else its name decides.")
@@ -127,6 +128,7 @@ FromJson = Annotated[
 
 @task.command()
 @takes_texts
+@takes_series
 @takes_peers
 def create(
     source: Sources = None,
@@ -159,6 +161,7 @@ def create(
     """Create a task. It starts at its start time; without --start at once."""
     with session(url) as service:
         body = read_body(from_json)
+        body |= series_field(texts, body.get("series"))
         texts |= {"latency": check_latency(latency), "codecs": check_codecs(codecs)}
         texts |= {"placement": [one for one in on if one] if on else None, "priority": priority}
         for end, told in peer_fields(texts).items():
@@ -185,6 +188,7 @@ def create(
 
 @task.command()
 @takes_texts
+@takes_series
 @partial(takes_peers, environment=False)
 def update(
     task_id: TaskName,
@@ -221,6 +225,8 @@ def update(
     with session(url) as service:
         task_id = find_task(service, task_id)
         body = read_body(from_json)
+        present = service.call("GET", f"/tasks/{task_id}")
+        body |= series_field(texts, body.get("series", present.get("series")))
         texts |= {"latency": check_latency(latency), "codecs": check_codecs(codecs)}
         texts |= {"placement": [one for one in on if one] if on else None, "priority": priority}
         for end, told in peer_fields(texts).items():
@@ -229,7 +235,6 @@ def update(
             continue_at, predownload, callback, destination_field(to, key), title=title, loops=loops, **texts
         )
         body |= {"watermark": None} if no_watermark else watermark_field(watermark, watermark_pos, watermark_ratio)
-        present = service.call("GET", f"/tasks/{task_id}") if offset or end_offset or start or end else {}
         if source:
             body |= source_fields(source, live, offset, end_offset)
         elif offset or end_offset:

@@ -88,7 +88,7 @@ def window_fields(start: str | None, end: str | None, known: dict[str, Any]) -> 
         start_at = read_time("--start", start, now)
         given["start_at"] = start_at.isoformat()
     if end is not None:
-        given["end_at"] = read_time("--end", end, start_at).isoformat()
+        given["end_at"] = "never" if end == "never" else read_time("--end", end, start_at).isoformat()
     return given
 
 

@@ -101,7 +101,7 @@ def _wide_table(tasks: Sequence[Mapping[str, Any]]) -> Table:
             str(run["retries"] or ""),
             Text(_sources(task)),
             Text(task["destination"]),
-            _time(task["end_at"]),
+            _end(task),
         )
     return table
 
@@ -126,8 +126,14 @@ def _when(task: Mapping[str, Any], now: datetime) -> str:
     """When it ends or, if it waits, begins."""
     if task["status"] == "not_started":
         return f"starts {_span(datetime.fromisoformat(task['start_at']) - now)}"
+    if task["end_at"] == "never":
+        return "no end"
     left = datetime.fromisoformat(task["end_at"]) - now
     return f"in {_span(left)}" if left > timedelta(0) else ""
+
+
+def _end(task: Mapping[str, Any]) -> str:
+    return "no end" if task["end_at"] == "never" else _time(task["end_at"])
 
 
 def _span(length: timedelta) -> str:
@@ -162,7 +168,8 @@ def show_task(task: Mapping[str, Any]) -> None:
         ("sends", _sends(run)),
         ("stands", _place(run["playhead"])),
         ("worker", run["worker_id"] or ""),
-        ("window", f"{_time(task['start_at'])} to {_time(task['end_at'])}"),
+        ("window", f"{_time(task['start_at'])} to {_end(task)}"),
+        *(("recurs" if name == "rule" else name, _told(value)) for name, value in (task.get("series") or {}).items()),
         *((f"source {number}", _source(one)) for number, one in enumerate(task["sources"], 1)),
         ("destination", task["destination"]),
         ("server", task.get("destination_server") or ""),

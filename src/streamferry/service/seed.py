@@ -42,7 +42,7 @@ async def prepare(settings: Settings, sample: Path, destination: str) -> Prepare
             return Prepared(key, await _create(writes, sample, destination))
         task, now = found[0], datetime.now(UTC)
         draft = TaskDraft(destination=destination)
-        if task.end_at < now + _LEFT:
+        if task.end_at != "never" and task.end_at < now + _LEFT:
             draft = replace(draft, start_at=now, end_at=now + _WINDOW)
         await writes.update_task(task.task_id, draft)
         if task.status is Status.DISABLED:

@@ -17,7 +17,6 @@ from streamferry.store.seal import Seal
 from streamferry.store.spec_json import serialize_spec
 from streamferry.store.task_rows import TOLD, read_state, task_of
 from streamferry.tasks.model import ApiStatus, TaskSpec
-from streamferry.tasks.times import to_ms
 
 #: Tasks that a list unseals at a time.
 _SLICE = 50

@@ -118,11 +118,11 @@ def check_time(field: str, at: datetime) -> datetime:
     return at.astimezone(UTC).replace(microsecond=0)
 
 
-def check_window(start_at: datetime, end_at: datetime, now: datetime) -> None:
+def check_window(start_at: datetime, end_at: datetime, now: datetime, *, is_endless: bool = False) -> None:
     """At most 7 days long, or endless; the end after the start and after ``now``. A start in the past means at once."""
     if end_at <= start_at:
         _refuse("end_at", Code.FIELD_NOT_AFTER, field="start_at")
-    if end_at - start_at > MAX_WINDOW and end_at != NEVER:
+    if end_at - start_at > MAX_WINDOW and not is_endless:
         _refuse("end_at", Code.FIELD_WINDOW_TOO_LONG, field="start_at")
     if end_at <= now:
         _refuse("end_at", Code.FIELD_IN_THE_PAST)

@@ -80,20 +80,20 @@ class Series:
     """A series of windows. Made by :meth:`decide`, or from what was stored of one.
 
     ``rule``: as it was given, in capitals. ``first_at`` and ``until_at``: what the clocks of ``time_zone`` show at the
-    start and the end of the first window, or of one that would come before it. ``left_out``: starts of windows that are
-    not to be, and ``added`` those of more, by the same clocks.
+    start and the end of the first window, or of one that would come before it. ``exdates``: starts of windows that are
+    not to be, and ``rdates`` those of more, by the same clocks.
     """
 
     rule: str
     time_zone: str
     first_at: datetime
     until_at: datetime
-    left_out: tuple[datetime, ...] = ()
-    added: tuple[datetime, ...] = ()
+    exdates: tuple[datetime, ...] = ()
+    rdates: tuple[datetime, ...] = ()
 
     @classmethod
     def decide(
-        cls, rule: str, time_zone: str, first: Window, left_out: Sequence[str], added: Sequence[str]
+        cls, rule: str, time_zone: str, first: Window, exdates: Sequence[str], rdates: Sequence[str]
     ) -> "Series":
         """The series as a request gives it, with ``first`` as its first window. Raises InvalidField."""
         zone = read_zone("series.time_zone", time_zone)
@@ -103,8 +103,8 @@ class Series:
             time_zone,
             first_at,
             until_at,
-            _read_dates("series.except", left_out),
-            _read_dates("series.extra", added),
+            _read_dates("series.exdates", exdates),
+            _read_dates("series.rdates", rdates),
         )
         if series.until_at <= series.first_at:
             # Clocks are put back in between.
@@ -122,7 +122,7 @@ class Series:
     @property
     def dates(self) -> tuple[list[str], list[str]]:
         """The starts that are left out and those that are added, as texts."""
-        return [at.isoformat() for at in self.left_out], [at.isoformat() for at in self.added]
+        return [at.isoformat() for at in self.exdates], [at.isoformat() for at in self.rdates]
 
     def check(self) -> None:
         """Raise InvalidField for what cannot be used, as when an older or a newer version stored it."""
@@ -148,10 +148,10 @@ class Series:
     def _starts(self, after: datetime) -> Iterator[datetime]:
         """What the clocks show at the starts from ``after`` on, in order."""
         rule, most, until = _parse(self.rule, self.first_at, ZoneInfo(self.time_zone))
-        left_out, added = set(self.left_out), sorted(set(self.added) - set(self.left_out))
+        exdates, rdates = set(self.exdates), sorted(set(self.rdates) - set(self.exdates))
         ruled = iter(rule.replace(until=min(until, max(after, self.first_at) + HORIZON)))
-        for at in merge(islice(ruled, most), added):
-            if at >= after and at not in left_out:
+        for at in merge(islice(ruled, most), rdates):
+            if at >= after and at not in exdates:
                 yield at
 
     def _check_overlaps(self) -> bool:

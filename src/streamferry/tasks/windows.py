@@ -35,8 +35,8 @@ class SeriesDraft:
 
     rule: str
     time_zone: str
-    left_out: Sequence[str] = ()
-    added: Sequence[str] = ()
+    exdates: Sequence[str] = ()
+    rdates: Sequence[str] = ()
 
 
 def decide_window(
@@ -51,9 +51,11 @@ def decide_window(
     What is None stays. ``given``: a SeriesDraft, None, or anything else for no series. Raises InvalidField.
     """
     start_at = _decide_time("start_at", start_at, current.start_at if current else None)
+    asks_endless = isinstance(end_at, Endless)
     end_at = _decide_time(
         "end_at", NEVER if isinstance(end_at, Endless) else end_at, current.end_at if current else None
     )
+    is_endless = asks_endless or (current is not None and end_at == current.end_at == NEVER)
     present = current.series if current else None
     is_moved = current is None or (start_at, end_at) != (current.start_at, current.end_at)
     if isinstance(given, SeriesDraft):
@@ -63,7 +65,7 @@ def decide_window(
     else:
         # The title of a task that has ended may be changed, even by a client that sends the window again.
         if is_moved or present is not None:
-            checks.check_window(start_at, end_at, now)
+            checks.check_window(start_at, end_at, now, is_endless=is_endless)
         return start_at, end_at, None
     first = Window(start_at, end_at) if is_moved or present is None else present.first_window
     series = _decide_series(asked, first, now, is_new=is_moved or present is None)
@@ -84,7 +86,7 @@ def _decide_series(asked: SeriesDraft, first: Window, now: datetime, *, is_new: 
         raise InvalidField("end_at", Code.FIELD_WINDOW_TOO_LONG, field="start_at")
     if is_new and now - first.start_at > MAX_AGE:
         raise InvalidField("start_at", Code.SERIES_OLD)
-    return Series.decide(asked.rule, asked.time_zone, first, asked.left_out, asked.added)
+    return Series.decide(asked.rule, asked.time_zone, first, asked.exdates, asked.rdates)
 
 
 def _decide_time(field: str, given: datetime | None, present: datetime | None) -> datetime:

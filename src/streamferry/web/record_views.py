@@ -7,13 +7,16 @@ from streamferry.media.peer_options import shown_text
 from streamferry.reasons import NOT_TOLD
 from streamferry.store.records import EventRecord, TaskRecord
 from streamferry.tasks.model import StoredMark, TaskSpec
+from streamferry.tasks.series import Series
 from streamferry.tasks.texts import TEXTS
+from streamferry.tasks.times import NEVER
 from streamferry.web.addresses import show_callback, show_source
 from streamferry.web.views import (
     EventView,
     Kind,
     PlayheadView,
     RunView,
+    SeriesView,
     SourceView,
     Status,
     Strategy,
@@ -36,7 +39,8 @@ def show_task(record: TaskRecord, now: datetime) -> TaskView:
         version=record.version,
         created_at=record.created_at,
         start_at=spec.start_at,
-        end_at=spec.end_at,
+        end_at="never" if spec.end_at == NEVER else spec.end_at,
+        series=_show_series(spec.series),
         sources=[SourceView(url=show_source(item.url), start_s=item.start_s, end_s=item.end_s) for item in spec.items],
         destination=spec.destination.redacted,
         # Without a key of its own the server field may hold it.
@@ -57,6 +61,13 @@ def show_task(record: TaskRecord, now: datetime) -> TaskView:
         **{name: getattr(spec, name) for name in TEXTS},
         run=_show_run(record),
     )
+
+
+def _show_series(series: Series | None) -> SeriesView | None:
+    if series is None:
+        return None
+    exdates, rdates = series.dates
+    return SeriesView(rule=series.rule, time_zone=series.time_zone, exdates=exdates, rdates=rdates)
 
 
 def _show_watermark(spec: TaskSpec) -> WatermarkView | None:

@@ -5,7 +5,7 @@ This module has tasks and what belongs to them, which ``record_views`` makes; th
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -65,6 +65,19 @@ class WatermarkView(View):
     """Top edge, as a fraction of the video's height."""
     ratio: float
     """Width, as a fraction of the video's."""
+
+
+class SeriesView(View):
+    """A window that recurs; ``start_at`` and ``end_at`` of the task are those of the one that runs or comes next."""
+
+    rule: str
+    """RFC 5545's RRULE, as ``FREQ=WEEKLY;BYDAY=MO,WE``."""
+    time_zone: str
+    """By whose clocks each window begins and ends."""
+    exdates: list[str]
+    """Starts of windows that are left out, by these clocks."""
+    rdates: list[str]
+    """Starts of windows that come in addition, by these clocks."""
 
 
 class PlayheadView(View):
@@ -161,7 +174,8 @@ class TaskView(View):
     """Grows with each change of what is wanted: send it as ``If-Match`` to change only what you have seen."""
     created_at: datetime
     start_at: datetime
-    end_at: datetime
+    end_at: datetime | Literal["never"]
+    series: SeriesView | None
     sources: list[SourceView]
     destination: str
     """Redacted as a source is."""

@@ -18,9 +18,9 @@ def local(text: str, zone: str) -> datetime:
 
 
 def series(
-    rule: str, start: str, end: str, zone: str = "UTC", *, left_out: tuple[str, ...] = (), added: tuple[str, ...] = ()
+    rule: str, start: str, end: str, zone: str = "UTC", *, exdates: tuple[str, ...] = (), rdates: tuple[str, ...] = ()
 ) -> Series:
-    return Series.decide(rule, zone, Window(local(start, zone), local(end, zone)), left_out, added)
+    return Series.decide(rule, zone, Window(local(start, zone), local(end, zone)), exdates, rdates)
 
 
 def shown(one: Series, count: int, after: datetime = NOW) -> list[str]:
@@ -65,13 +65,13 @@ def test_windows_of_whole_days_leave_no_gap() -> None:
 
 
 def test_exceptions_and_additions() -> None:
-    """A window that is left out does not come, one that is added does, each only once."""
+    """A window that is left out does not come, one that is rdates does, each only once."""
     one = series(
         "FREQ=DAILY;COUNT=4",
         "2026-01-06T20:00",
         "2026-01-06T21:00",
-        left_out=("2026-01-07T20:00:00", "2026-01-30T20:00:00"),
-        added=("2026-01-20T09:00:00", "2026-01-08T20:00:00", "2026-01-30T20:00:00"),
+        exdates=("2026-01-07T20:00:00", "2026-01-30T20:00:00"),
+        rdates=("2026-01-20T09:00:00", "2026-01-08T20:00:00", "2026-01-30T20:00:00"),
     )
     assert shown(one, 9) == ["01-06 20:00-21:00", "01-08 20:00-21:00", "01-09 20:00-21:00", "01-20 09:00-10:00"]
 
@@ -149,7 +149,7 @@ def test_a_zone_that_does_not_exist_is_refused(zone: str) -> None:
 def test_an_exception_is_a_time_by_the_clocks_of_the_zone(text: str) -> None:
     """An offset would say something else than the zone."""
     with pytest.raises(InvalidField, match="without an offset"):
-        series("FREQ=DAILY", "2026-01-05T20:00", "2026-01-05T21:00", left_out=(text,))
+        series("FREQ=DAILY", "2026-01-05T20:00", "2026-01-05T21:00", exdates=(text,))
 
 
 def test_two_series_overlap() -> None:

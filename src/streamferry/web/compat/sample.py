@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from streamferry.tasks.checks import MAX_WINDOW
 from streamferry.tasks.model import ContinueStrategy, TaskKind
 from streamferry.web.views import Kind, TaskView
 
@@ -11,7 +12,7 @@ def write_body(task: TaskView) -> dict[str, Any]:
     body: dict[str, Any] = {
         "Title": task.title,
         "StartTime": int(task.start_at.timestamp()),
-        "EndTime": int(task.end_at.timestamp()),
+        "EndTime": int((task.start_at + MAX_WINDOW if task.end_at == "never" else task.end_at).timestamp()),
         "Type": int(TaskKind[task.kind.name]),
         "GroupName": task.group,
         "DstAddr": task.destination,

@@ -24,6 +24,7 @@ from streamferry.web.dashboard.playlist_editor import PlaylistEditor
 from streamferry.web.dashboard.show import title_of
 from streamferry.web.dashboard.watermark_editor import MarkEditor
 from streamferry.web.dashboard.widgets import card, empty
+from streamferry.web.dashboard.window_editor import WindowEditor
 from streamferry.web.views import Kind, Strategy, TaskView
 
 _GROUPS = 500
@@ -115,7 +116,7 @@ class _Form:
                 self._draw_codecs()
                 ConnectionEditor(who, "destination_options", values, values.destination_connection, self._fields)
             with card(t("form.window")):
-                self._draw_window()
+                WindowEditor(self._who.t, self._fields, values.window, self._now)
             with card(t("form.about")):
                 self._draw_about()
             with card(t("form.mark")):
@@ -175,27 +176,6 @@ class _Form:
         strategy.props("outlined dense options-dense").classes("field")
         strategy.on_value_change(lambda event: setattr(values, "strategy", event.value))
 
-    def _draw_window(self) -> None:
-        t, values = self._who.t, self._values
-        with ui.element("div").classes("pair"):
-            start = self._text("start_at", "form.start", values.start, "start")
-            start.props(f'type=datetime-local stack-label hint="{t("form.start_hint")}"')
-            end = self._text("end_at", "form.end", values.end, "end")
-            end.props(f'type=datetime-local stack-label hint="{t("form.end_hint", zone=self._zone())}"')
-        self._doubts = ui.label().classes("soft").props("role=status")
-        for one in (start, end):
-            one.on_value_change(self._tell_doubts)
-        self._tell_doubts()
-
-    def _tell_doubts(self) -> None:
-        """Show how an ambiguous time is understood."""
-        told = [
-            self._who.t("form.twice", time=f"{at:%Y-%m-%d %H:%M}", offset=at.isoformat()[-6:])
-            for at in self._values.find_doubtful(self._now())
-        ]
-        self._doubts.set_text(" ".join(told))
-        self._doubts.set_visibility(bool(told))
-
     def _draw_about(self) -> None:
         t, values = self._who.t, self._values
         with ui.element("div").classes("pair"):
@@ -221,9 +201,6 @@ class _Form:
 
     def _set(self, attribute: str) -> Callable[[object], None]:
         return lambda value: setattr(self._values, attribute, value)
-
-    def _zone(self) -> str:
-        return str(self._who.preferences.zone)
 
     def _now(self) -> datetime:
         return datetime.now(UTC) + self._ahead

@@ -8,7 +8,7 @@ import contextlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta, tzinfo
+from datetime import datetime, tzinfo
 from functools import partial
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -23,13 +23,10 @@ from streamferry.tasks.draft import CLEARABLE, CLEARED, ServerAndKey, SourceDraf
 from streamferry.tasks.errors import InvalidField
 from streamferry.tasks.model import DEFAULT_GROUP, ContinueStrategy, TaskKind
 from streamferry.tasks.texts import TEXTS
-from streamferry.tasks.times import comes_twice, instants_of
 from streamferry.web.dashboard.connection_values import ConnectionValues, usable_for
+from streamferry.web.dashboard.window_values import WindowValues
 from streamferry.web.views import Kind, Strategy, TaskView
 
-#: As ``<input type="datetime-local">`` writes it.
-_TIME = "%Y-%m-%dT%H:%M"
-_WINDOW = timedelta(days=1)
 _SERVER_SCHEMES = frozenset(("rtmp", "rtmps"))
 
 
@@ -62,10 +59,10 @@ class WatermarkValues:
 
 @dataclass(slots=True)
 class FormValues:
-    """See the module. ``is_apart``: the destination is given as server and key. ``start`` empty means now. ``seen`` is
-    the task that is being changed, None for a new one."""
+    """See the module. ``is_apart``: the destination is given as server and key. ``seen`` is the task that is being
+    changed, None for a new one."""
 
-    zone: tzinfo
+    window: WindowValues
     kind: Kind = Kind.VOD
     title: str = ""
     group: str = DEFAULT_GROUP
@@ -76,8 +73,6 @@ class FormValues:
     key: str = ""
     source_connection: ConnectionValues = field(default_factory=ConnectionValues)
     destination_connection: ConnectionValues = field(default_factory=ConnectionValues)
-    start: str = ""
-    end: str = ""
     is_endless: bool = True
     loops: float | None = 1
     strategy: Strategy = Strategy.AT_BREAK
@@ -94,14 +89,14 @@ class FormValues:
     @classmethod
     def new(cls, zone: tzinfo, now: datetime) -> "FormValues":
         """An empty form: from now on for a day."""
-        return cls(zone, end=(now + _WINDOW).astimezone(zone).strftime(_TIME))
+        return cls(WindowValues.new(zone, now))
 
     @classmethod
     def of(cls, task: TaskView, zone: tzinfo) -> "FormValues":
         """A form to change a task."""
         mark = task.watermark
         return cls(
-            zone,
+            WindowValues.of(task, zone),
             kind=task.kind,
             title=task.title,
             group=task.group,
@@ -114,8 +109,6 @@ class FormValues:
             key=REDACTED if task.destination_server is not None else "",
             source_connection=ConnectionValues.of(task.source_options),
             destination_connection=ConnectionValues.of(task.destination_options),
-            start=task.start_at.astimezone(zone).strftime(_TIME),
-            end=task.end_at.astimezone(zone).strftime(_TIME),
             is_endless=task.loops == -1,
             loops=max(1, task.loops),
             strategy=task.continue_strategy,
@@ -134,7 +127,7 @@ class FormValues:
     def copy(cls, task: TaskView, zone: tzinfo, now: datetime, picture: str) -> "FormValues":
         """A copy of a task; the secrets in its addresses have to be typed again."""
         values = cls.of(task, zone)
-        values.seen, values.start, values.end = None, "", cls.new(zone, now).end
+        values.seen, values.window = None, values.window.copy(now)
         values.source_connection = ConnectionValues.of(task.source_options, is_new=True)
         values.destination_connection = ConnectionValues.of(task.destination_options, is_new=True)
         if values.mark is not None:
@@ -157,7 +150,7 @@ class FormValues:
             judge(name, partial(checks.check_text, name, text, TEXTS[name]))
         judge("placement", lambda: checks.check_placement(self._labels))
         judge("priority", self._read_priority)
-        self._judge_window(judge, now)
+        self.window.judge(judge, now)
         for index, one in enumerate(self._listed):
             self._judge_source(judge, index, one, rules)
         found |= self._find_destination_problems(rules)
@@ -171,18 +164,6 @@ class FormValues:
             judge("watermark.picture", lambda: _required(""))
         return found
 
-    def find_doubtful(self, now: datetime) -> list[datetime]:
-        """The ambiguous times of the window, as they are understood: in the zone, with its offset then.
-
-        A field has no place for an offset. The task's own time stays; otherwise the first of the two is meant.
-        """
-        found: list[datetime] = []
-        for text, is_start in ((self.start, True), (self.end, False)):
-            with contextlib.suppress(InvalidField):
-                if text and comes_twice(at := self._start_at(now) if is_start else self._end_at(), self.zone):
-                    found.append(at.astimezone(self.zone))
-        return found
-
     def new_task(self, now: datetime) -> TaskDraft:
         """The draft of a new task. Raises InvalidField."""
         is_list = self.kind is Kind.VOD
@@ -194,8 +175,7 @@ class FormValues:
             sources=self._source_drafts(),
             destination=ServerAndKey(self.server, self.key) if self.is_apart else self.destination.strip(),
             **options,
-            start_at=self._start_at(now),
-            end_at=self._end_at(),
+            **self.window.draft(now),
             loops=self._read_loops() if is_list else None,
             continue_strategy=ContinueStrategy[self.strategy.name] if is_list else None,
             pre_download=self.pre_download if is_list else None,
@@ -263,10 +243,6 @@ class FormValues:
             return {error.field: error.why}
         return {}
 
-    def _judge_window(self, judge: Callable[[str, Callable[[], object]], None], now: datetime) -> None:
-        judge("start_at", lambda: self._start_at(now))
-        judge("end_at", lambda: checks.check_window(self._start_at(now), self._end_at(), now))
-
     def _judge_source(
         self, judge: Callable[[str, Callable[[], object]], None], index: int, one: SourceValues, rules: AddressRules
     ) -> None:
@@ -291,25 +267,6 @@ class FormValues:
     def _mark_draft(self) -> WatermarkDraft | None:
         mark = self.mark
         return WatermarkDraft(mark.picture or None, mark.x, mark.y, mark.ratio) if mark else None
-
-    def _start_at(self, now: datetime) -> datetime:
-        before = self.seen.start_at if self.seen else None
-        return self._read_time(self.start, before) if self.start else now.replace(microsecond=0)
-
-    def _end_at(self) -> datetime:
-        return self._read_time(self.end, self.seen.end_at if self.seen else None)
-
-    def _read_time(self, text: str, before: datetime | None) -> datetime:
-        """``before`` is kept to the second when the form, which has minutes only, still shows it."""
-        if before is not None and text == before.astimezone(self.zone).strftime(_TIME):
-            return before
-        try:
-            found = instants_of(datetime.strptime(text[:16], _TIME), self.zone)
-        except (ValueError, OverflowError):
-            raise InvalidField("time", Code.FIELD_DATE_AND_TIME) from None
-        if not found:
-            raise InvalidField("time", Code.FIELD_SKIPPED_TIME, zone=str(self.zone))
-        return found[0]
 
     def _read_loops(self) -> int:
         if self.is_endless:

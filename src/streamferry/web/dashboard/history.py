@@ -24,7 +24,7 @@ _STATES = frozenset(State)
 _EVENTS = frozenset(
     (
         *("created", "updated", "disabled", "enabled", "relaunched", "deleted"),
-        *("claimed", "lost", "starting", "item_started", "item_failed", "item_finished"),
+        *("claimed", "lost", "moved_on", "starting", "item_started", "item_failed", "item_finished"),
     )
 )
 #: View -> the kinds of events in it; none is all.

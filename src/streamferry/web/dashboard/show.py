@@ -10,6 +10,7 @@ from streamferry.relay.spec import Codecs
 from streamferry.relay.status import State
 from streamferry.web.dashboard.connection_values import CONNECT_LABELS
 from streamferry.web.dashboard.texts import Say, Translate
+from streamferry.web.dashboard.window_values import PRESETS
 from streamferry.web.views import RunView, Status, TaskView, TroubleView
 
 UNKNOWN = "–"
@@ -126,6 +127,17 @@ def callback_trouble_of(task: TaskView, t: Translate) -> str:
     if task.callbacks_ended:
         return t("callbacks.ended")
     return t("callbacks.not_taken", tries=task.callback_failures) if task.callback_failures else ""
+
+
+def recurrence_of(task: TaskView, t: Translate) -> str:
+    """Whether its window has no end, or recurs and how."""
+    if task.end_at == "never":
+        return t("window.never")
+    if task.series is None:
+        return ""
+    name = next((name for name, rule in PRESETS.items() if rule == task.series.rule), None)
+    rule = t(f"rule.{name}") if name else task.series.rule
+    return f"· {rule} · {task.series.time_zone}"
 
 
 def connection_of(options: Mapping[str, Any], t: Translate) -> str:

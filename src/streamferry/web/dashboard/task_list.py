@@ -235,5 +235,6 @@ def row_of(task: TaskView, who: Visitor) -> dict[str, Any]:
         "retries": run.retries,
         "dropped": run.dropped_tags,
         "start": task.start_at.isoformat(),
-        "end": task.end_at.isoformat(),
+        "end": "" if task.end_at == "never" else task.end_at.isoformat(),
+        "endless": t("window.never") if task.end_at == "never" else "",
     }

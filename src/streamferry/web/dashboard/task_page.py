@@ -88,6 +88,7 @@ class _Content:
                     with ui.element("div").classes("window soft"):
                         self._start, arrow, self._end = time_at(""), ui.label("→"), time_at("")
                         arrow.props("aria-hidden=true")
+                        self._recurs = ui.label()
                 with card():
                     self._history = History(self._who, self._page_actions, task.task_id)
         await self._show()
@@ -147,7 +148,9 @@ class _Content:
         placement = show.placement_of(task, t)
         self._placement.set_text(placement)
         self._placement.set_visibility(placement != "")
-        self._start.props["at"], self._end.props["at"] = task.start_at.isoformat(), task.end_at.isoformat()
+        self._start.props["at"] = task.start_at.isoformat()
+        self._end.props["at"] = "" if task.end_at == "never" else task.end_at.isoformat()
+        self._recurs.set_text(show.recurrence_of(task, t))
         self._allow(task.status)
         samples = self._page_actions.reads.samples(task.task_id).samples
         self._charts.show(samples, is_running=task.status is Status.ACTIVE)

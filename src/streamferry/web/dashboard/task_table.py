@@ -31,7 +31,7 @@ _BODY = """
     <div v-if="props.row.dropped" class="problem">−{{ props.row.dropped }}</div>
   </q-td>
   <q-td class="num"><div><time-at :at="props.row.start"></time-at></div>
-    <div class="soft"><time-at :at="props.row.end"></time-at></div></q-td>
+    <div class="soft"><time-at :at="props.row.end"></time-at>{{ props.row.endless }}</div></q-td>
 </q-tr>
 """
 
@@ -54,7 +54,8 @@ _CARD = """
       <span v-if="props.row.place">{{ props.row.place }}</span>
       <span v-if="props.row.retries">RETRIES: {{ props.row.retries }}</span>
       <span v-if="props.row.dropped" class="problem">−{{ props.row.dropped }}</span></div>
-    <div class="soft num"><time-at :at="props.row.start"></time-at> → <time-at :at="props.row.end"></time-at></div>
+    <div class="soft num"><time-at :at="props.row.start"></time-at> →
+      <time-at :at="props.row.end"></time-at>{{ props.row.endless }}</div>
   </div>
 </div>
 """

@@ -18,8 +18,10 @@ from streamferry.web.rest.docs import POLICY, write_page
 from streamferry.web.rest.library_routes import add_library_routes
 from streamferry.web.rest.rest_errors import STATUSES, Refusal, RestError, translate
 from streamferry.web.rest.routes import RestSettings, Routes
+from streamferry.web.rest.schedule_routes import add_schedule_routes
 from streamferry.web.rest.token_gate import Gate
 from streamferry.web.rest.tokens import Tokens
+from streamferry.web.schedules import Schedules
 from streamferry.web.writes import Writes
 
 PREFIX = "/api/v1"
@@ -50,6 +52,7 @@ def build_rest(actions: Actions, store: Store, settings: RestSettings, clock: Cl
     )
     routes.add_to(app)
     add_library_routes(app, settings.library)
+    add_schedule_routes(app, Schedules(actions), tokens, PREFIX)
     app.add_middleware(Gate, tokens=tokens, rates=settings.rates)
     app.add_exception_handler(ActionError, _answer_action_error)
     app.add_exception_handler(RestError, _answer_rest_error)

@@ -17,7 +17,9 @@ from streamferry.tasks.draft import CLEARABLE, CLEARED, ServerAndKey, SourceDraf
 from streamferry.tasks.model import ContinueStrategy, TaskKind
 from streamferry.tasks.options import OptionsDraft
 from streamferry.tasks.placement import HIGHEST_PRIORITY, LOWEST_PRIORITY, MAX_LABELS
+from streamferry.tasks.series import MAX_DATES, MAX_RULE_CHARS
 from streamferry.tasks.texts import TEXTS
+from streamferry.tasks.windows import ENDLESS, SeriesDraft
 from streamferry.web.views import Kind, Strategy
 
 
@@ -41,6 +43,8 @@ Loops = Annotated[
 ]
 
 
+LocalTime = Annotated[str, Field(max_length=32)]
+End = AwareDatetime | Literal["never"]
 Header = Annotated[str, Field(max_length=100)]
 HeaderValue = Annotated[str, Field(max_length=MAX_VALUE_CHARS)]
 ConnectText = Annotated[str, Field(max_length=MAX_VALUE_CHARS, pattern=_NO_NUL)]
@@ -109,6 +113,19 @@ class OptionsBody(Body):
     ended, at a keyframe; 0 (the default) keeps it for as long as it lasts."""
 
 
+class SeriesBody(Body):
+    """Windows that recur. The first is the task's, or comes after it."""
+
+    rule: Annotated[str, Field(min_length=1, max_length=MAX_RULE_CHARS)]
+    """RFC 5545's RRULE, as ``FREQ=WEEKLY;BYDAY=MO,WE``: daily, weekly, monthly or yearly."""
+    time_zone: Annotated[str, Field(min_length=1, max_length=64)]
+    """IANA name, as ``Europe/Berlin``: each window begins and ends by its clocks."""
+    exdates: Annotated[list[LocalTime], Field(max_length=MAX_DATES)] = []
+    """Starts of windows to leave out, by these clocks, as ``2026-12-24T20:00:00``."""
+    rdates: Annotated[list[LocalTime], Field(max_length=MAX_DATES)] = []
+    """Starts of windows to add."""
+
+
 class WatermarkBody(Body):
     """A picture over the video. When a task that has one is changed, fields that are not given stay."""
 
@@ -140,6 +157,7 @@ class TaskFields(Body):
     """How often a list is played; -1 (the default) is without end."""
     callback_url: Annotated[str, Field(max_length=MAX_CALLBACK_CHARS, pattern=_NO_NUL)] | None = None
     watermark: WatermarkBody | None = None
+    series: SeriesBody | None = None
     note: Annotated[str, Field(max_length=TEXTS["note"].max_chars)] | None = None
     """For people: shown beside the task, of no other effect."""
     source_options: OptionsBody | None = None
@@ -157,21 +175,22 @@ class NewTask(TaskFields):
     destination: Address | ServerBody
     start_at: AwareDatetime
     """To the second."""
-    end_at: AwareDatetime
-    """At most 7 days after the start."""
+    end_at: End
+    """At most 7 days after the start; ``never`` is without an end."""
     group: Name | None = None
 
 
 class TaskPatch(TaskFields):
     """Changes to a task: a field that is not given stays. Null or an empty text clears title, callback_url, watermark,
     placement or options; for any other field null means that it is not given."""
+    series or options; for any other field null means that it is not given."""
 
     kind: Kind | None = None
     sources: Annotated[list[SourceBody], Field(min_length=1, max_length=MAX_ITEMS)] | None = None
     """Replaces the whole list."""
     destination: Address | ServerBody | None = None
     start_at: AwareDatetime | None = None
-    end_at: AwareDatetime | None = None
+    end_at: End | None = None
     version: Annotated[int, Strict(), Field(ge=1, le=MAX_INT32)] | None = None
     """The version that was seen, as in ``If-Match``: if the task has another one, it is not changed."""
 
@@ -217,10 +236,13 @@ def to_draft(body: NewTask | TaskPatch) -> TaskDraft:
     given = {name: getattr(body, name) for name in _AS_THEY_ARE}
     if isinstance(body, TaskPatch):
         given |= {name: CLEARED for name in CLEARABLE & body.model_fields_set if not getattr(body, name)}
-    mark, to = body.watermark, body.destination
+    mark, to, series = body.watermark, body.destination, body.series
+    if series is not None:
+        given["series"] = SeriesDraft(series.rule, series.time_zone, series.exdates, series.rdates)
     given |= {name: OptionsDraft(**dict(one)) for name in _OPTIONS if (one := getattr(body, name)) is not None}
     given["destination"] = ServerAndKey(to.server, to.key) if isinstance(to, ServerBody) else to
     return TaskDraft(
+        end_at=ENDLESS if body.end_at == "never" else body.end_at,
         **{"watermark": WatermarkDraft(mark.picture, mark.x, mark.y, mark.ratio) if mark else None, **given},
         texts={name: getattr(body, name) or CLEARED for name in TEXTS.keys() & body.model_fields_set},
         group=body.group if isinstance(body, NewTask) else None,
@@ -239,6 +261,7 @@ _AS_THEY_ARE = {one.name for one in fields(TaskDraft)} & TaskPatch.model_fields.
     "sources",
     "continue_strategy",
     "watermark",
+    "end_at",
     "destination",
     *_OPTIONS,
 }

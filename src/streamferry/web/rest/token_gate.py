@@ -8,6 +8,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from urllib.parse import parse_qs
 
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -24,6 +25,8 @@ _log = logging.getLogger("streamferry.rest")
 
 #: Method and path under the mount that need no token.
 OPEN = frozenset((("POST", "/tokens"), ("GET", "/openapi.json"), ("GET", "/docs")))
+#: Calendars give a token in the address.
+_CALENDAR = ("GET", "/calendar.ics")
 #: What a read-only key may not read: the audit stream.
 _OF_WRITERS = frozenset(("/audit",))
 _READS = ("GET", "HEAD")
@@ -91,13 +94,17 @@ class Gate:
         """The owner of the token. Raises RestError."""
         headers = dict(scope["headers"])
         kind, _, token = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
+        prove = self._tokens.prove
+        if not token and (scope["method"], _path(scope)) == _CALENDAR:
+            kind, prove = "bearer", self._tokens.prove_calendar
+            token = next(iter(parse_qs(scope["query_string"].decode("latin-1")).get("token", ())), "")
         if kind.lower() != "bearer" or not token:
             raise RestError(401, "no_token", "needs a token: Authorization: Bearer TOKEN, made by POST /api/v1/tokens")
         peer, now = peer_of(scope["client"][0] if scope.get("client") else ""), time.monotonic()
         if not self._failures.has_token(peer, now):
             raise RestError(429, "too_many", "too many tokens that prove nothing: wait a second", retry_after_s=1)
         try:
-            return await self._tokens.prove(token.strip())
+            return await prove(token.strip())
         except RestError:
             self._failures.take(peer, now)
             raise

@@ -1,5 +1,6 @@
 """Bearer tokens: made from an access key, valid for a while, signed and not stored.
 
+Calendars cannot sign in: ``sfcal1.<key id>.<mac>``, in an address, reads them as long as the key is valid.
 ``sf1.<key id>.<expiry>.<mac>``: the MAC is the store's keyed digest over the key's id, its secret and the expiry, so a
 token ends with its time, with its key, with another secret for the key, and with the seal key. Several services over
 one store accept each other's.
@@ -24,6 +25,7 @@ from streamferry.tasks.actor import current_actor
 from streamferry.web.rest.rest_errors import RestError
 
 _TOKEN = re.compile(r"sf1\.([A-Za-z0-9_-]{1,700})\.([0-9]{1,12})\.([0-9a-f]{32})")
+_CALENDAR_TOKEN = re.compile(r"sfcal1\.([A-Za-z0-9_-]{1,700})\.([0-9a-f]{32})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +62,22 @@ class Tokens:
         """A token for a proved key, and when it expires."""
         ends_at = (self._clock.now() + lifetime).replace(microsecond=0)
         expires = int(ends_at.timestamp())
-        name = base64.urlsafe_b64encode(key.access_key_id.encode()).decode().rstrip("=")
-        return f"sf1.{name}.{expires}.{self._mac(key, expires)}", ends_at
+        return f"sf1.{_write_name(key.access_key_id)}.{expires}.{self._mac(key, expires)}", ends_at
+
+    async def make_calendar_token(self, access_key_id: str) -> str:
+        """A token that reads calendars and nothing else, as long as the key is valid. Raises RestError."""
+        key = await self._actions.find_key(access_key_id)
+        if key is None:
+            raise RestError(401, "wrong_key", "the key is disabled")
+        return f"sfcal1.{_write_name(access_key_id)}.{self._calendar_mac(key)}"
+
+    async def prove_calendar(self, token: str) -> Caller:
+        """The owner of such a token. Raises RestError."""
+        found = _CALENDAR_TOKEN.fullmatch(token)
+        key = await self._actions.find_key(_read_name(found[1])) if found else None
+        if found is None or key is None or not hmac.compare_digest(self._calendar_mac(key), found[2]):
+            raise RestError(401, "wrong_token", "the token is not valid, or its key is disabled")
+        return Caller(key.access_key_id, True)
 
     async def prove(self, token: str) -> Caller:
         """The owner of the token. Raises RestError."""
@@ -73,8 +89,15 @@ class Tokens:
             raise RestError(401, "token_expired", "the token has expired: make another one")
         return Caller(key.access_key_id, key.read_only)
 
+    def _calendar_mac(self, key: KeyPair) -> str:
+        return self._seal.sign(f"calendar {len(key.access_key_id)} {key.access_key_id} {key.secret}")
+
     def _mac(self, key: KeyPair, expires: int) -> str:
         return self._seal.sign(f"token {len(key.access_key_id)} {key.access_key_id} {key.secret} {expires}")
+
+
+def _write_name(access_key_id: str) -> str:
+    return base64.urlsafe_b64encode(access_key_id.encode()).decode().rstrip("=")
 
 
 def _read_name(text: str) -> str:

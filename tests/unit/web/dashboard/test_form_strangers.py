@@ -84,7 +84,7 @@ def form(dice: random.Random) -> FormValues:
     values.texts = {name: typed(dice) for name in TEXTS}
     values.callback_url = dice.choice(("", "https://a.example/", typed(dice)))
     if dice.random() < 0.2:
-        values.end = typed(dice)
+        values.window.end = typed(dice)
     values.is_endless, values.loops = dice.random() < 0.7, dice.choice((1, 3, None, 0.5, 1e300))
     return values
 

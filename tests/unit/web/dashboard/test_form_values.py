@@ -22,6 +22,7 @@ from streamferry.tasks.texts import TEXTS
 from streamferry.web.dashboard.connection_values import ConnectionValues, HeaderValues
 from streamferry.web.dashboard.form_values import FormValues, SourceValues, WatermarkValues, read_seconds, typed_address
 from streamferry.web.dashboard.texts import sayer
+from streamferry.web.dashboard.window_values import WindowValues
 from streamferry.web.record_views import show_task
 from streamferry.web.views import Kind, TaskView
 
@@ -80,7 +81,7 @@ def filled(**changed: object) -> FormValues:
     values.sources = [SourceValues("https://a.example/1.mp4")]
     values.destination = "rtmp://push.example/live/key"
     for name, value in changed.items():
-        setattr(values, name, value)
+        setattr(values.window if name in ("start", "end") else values, name, value)
     return values
 
 
@@ -171,7 +172,7 @@ def test_a_copy_asks_for_the_secrets_again() -> None:
     """They are not in the form, and two tasks with one destination would collide anyhow."""
     values = FormValues.copy(task(), ZONE, NOW, "")
     assert set(values.find_problems(RULES, NOW)) == {"sources[0].url", "destination"}
-    assert values.start == ""
+    assert values.window.start == ""
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("", 0), ("90", 90), ("1:30", 90), ("1:00:01.5", 3601.5), (" 5 ", 5)])
@@ -238,7 +239,7 @@ def test_a_file_of_this_machine_is_typed_by_its_path_and_shown_by_its_name() -> 
 )
 def test_a_time_that_clocks_skip_is_refused_at_its_field(zone: str, text: str) -> None:
     """It was saved as another one, and shown an hour later."""
-    values = FormValues(ZoneInfo(zone), start=text, end=text[:8] + "30T00:00")
+    values = FormValues(WindowValues(ZoneInfo(zone), start=text, end=text[:8] + "30T00:00"))
     problem = values.find_problems(RULES, NOW)["start_at"]
     assert str(problem) == f"is no time in {zone} on that day: clocks go forward over it"
     assert "拨快" in sayer("zh")(problem)
@@ -254,16 +255,16 @@ def test_a_time_that_clocks_skip_is_refused_at_its_field(zone: str, text: str) -
 def test_a_time_that_comes_twice_is_the_first_and_said_to_be(zone: str, text: str, first: str, second: str) -> None:
     """What the task has stays what it is, and a form that is opened and saved changes nothing."""
     instants = [datetime.fromisoformat(one) for one in (first, second)]
-    values = FormValues(ZoneInfo(zone), start="", end=text)
+    values = FormValues(WindowValues(ZoneInfo(zone), start="", end=text))
     now = instants[0] - timedelta(hours=5)
-    told = [one.isoformat(timespec="minutes") for one in values.find_doubtful(now)]
+    told = [one.isoformat(timespec="minutes") for one in values.window.find_doubtful(now)]
     assert told == [instants[0].astimezone(ZoneInfo(zone)).isoformat(timespec="minutes")]
-    assert values._end_at() == instants[0]
+    assert values.window.end_at() == instants[0]
     for at in instants:
         seen = FormValues.of(task(start_at=at - timedelta(hours=4), end_at=at), ZoneInfo(zone))
-        assert seen.end == text
-        assert seen._end_at() == at
-        assert [one.astimezone(UTC) for one in seen.find_doubtful(now)] == [at]
+        assert seen.window.end == text
+        assert seen.window.end_at() == at
+        assert [one.astimezone(UTC) for one in seen.window.find_doubtful(now)] == [at]
         assert seen.changes(now).end_at == at
 
 

@@ -31,6 +31,7 @@ TEXTS = {
     "event.item_finished": ("File ended", "文件播完"),
     "event.item_started": ("File began", "开始播放文件"),
     "event.lost": ("Lost by its worker", "工作进程失去任务"),
+    "event.moved_on": ("Next window", "下一时段"),
     "event.other": ("Other", "其他"),
     "event.relaunched": ("Started over by a user", "用户重新开始"),
     "event.starting": ("Starting", "开始启动"),

@@ -1,0 +1,87 @@
+"""REST's routes of when tasks run and what plays when."""
+
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+from enum import Enum
+from typing import Annotated, Any
+
+from fastapi import FastAPI, Path, Query
+from pydantic import AwareDatetime
+from starlette.responses import Response, StreamingResponse
+
+from streamferry.tasks.actor import current_actor
+from streamferry.web.rest import bodies
+from streamferry.web.rest.tokens import Tokens
+from streamferry.web.schedule_views import CalendarLink, Guide, WindowList
+from streamferry.web.schedules import Schedules
+
+TaskId = Annotated[str, Path(description="32 hexadecimal digits.", json_schema_extra={"pattern": "^[0-9a-f]{32}$"})]
+Groups = Annotated[list[bodies.Name], Query(alias="group", max_length=100, description="Repeat for more.")]
+Most = Annotated[int, Query(ge=1, le=500)]
+_CSV: dict[int | str, dict[str, Any]] = {200: {"content": {"text/csv": {"schema": {"type": "string"}}}}}
+_ICS: dict[int | str, dict[str, Any]] = {200: {"content": {"text/calendar": {"schema": {"type": "string"}}}}}
+
+
+def add_schedule_routes(app: FastAPI, schedules: Schedules, tokens: Tokens, prefix: str) -> None:
+    """The routes. ``prefix``: of REST's paths below the service's address."""
+    tags: list[str | Enum] = ["schedule"]
+
+    @app.get("/tasks/{task_id}/windows", tags=tags, operation_id="list_windows")
+    async def list_windows(task_id: TaskId, limit: Most = 50) -> WindowList:
+        """When the task runs: its window, or those of its series; and what it did in those that are over."""
+        return await schedules.windows(task_id, limit=limit)
+
+    @app.get("/tasks/{task_id}/guide", tags=tags, operation_id="show_guide")
+    async def show_guide(
+        task_id: TaskId,
+        at: Annotated[AwareDatetime | None, Query(description="From then on, instead of from now on.")] = None,
+        limit: Most = 50,
+    ) -> Guide:
+        """What plays when, if nothing breaks: with ``limit=1``, what plays at ``at``."""
+        return await schedules.guide(task_id, since=at, limit=limit)
+
+    @app.get(
+        "/tasks/{task_id}/as_run.csv", tags=tags, operation_id="show_as_run", response_class=Response, responses=_CSV
+    )
+    async def show_as_run(
+        task_id: TaskId, since_at: AwareDatetime | None = None, until_at: AwareDatetime | None = None
+    ) -> Response:
+        """What was played and when, as CSV: the items of a list, or the stretches in which a live source streamed; as
+        long as events are kept."""
+        since, until = since_at or _FIRST, until_at or _LAST
+        lines = schedules.as_run(task_id, since=since, until=until)
+        # Raises for an unknown task while that can still be answered.
+        head = await anext(lines)
+        headers = _attached(f"as-run-{task_id[:8]}.csv")
+        return StreamingResponse(_after(head, lines), media_type="text/csv", headers=headers)
+
+    @app.get("/calendar_link", tags=tags, operation_id="get_calendar_link")
+    async def get_calendar_link() -> CalendarLink:
+        """An address at which a calendar can subscribe to the windows of all tasks; ``&group=NAME`` narrows it. It is
+        good as long as the key is."""
+        token = await tokens.make_calendar_token(current_actor().name)
+        return CalendarLink(path=f"{prefix}/calendar.ics?token={token}")
+
+    @app.get("/calendar.ics", tags=tags, operation_id="show_calendar", response_class=Response, responses=_ICS)
+    async def show_calendar(
+        groups: Groups = [],  # noqa: B006 -- FastAPI copies it
+        token: Annotated[str, Query(max_length=1000, description="Instead of a bearer token.")] = "",
+    ) -> Response:
+        """The windows of the next 100 days of all tasks that are not stopped, as an iCalendar file (RFC 5545)."""
+        return Response(
+            await schedules.calendar(groups), media_type="text/calendar", headers=_attached("streamferry.ics")
+        )
+
+
+_FIRST = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+_LAST = datetime.fromisoformat("9998-01-01T00:00:00+00:00") - timedelta(days=1)
+
+
+async def _after(head: str, lines: AsyncIterator[str]) -> AsyncIterator[str]:
+    yield head
+    async for line in lines:
+        yield line
+
+
+def _attached(name: str) -> dict[str, str]:
+    return {"content-disposition": f'attachment; filename="{name}"', "cache-control": "no-store"}
