@@ -297,8 +297,8 @@ def _may_have_ended(now: sa.ColumnElement[int] | int) -> sa.ColumnElement[bool]:
 
 
 class Pending(NamedTuple):
-    """What there may be to do, each for a function here, in ``workers``, ``recurring`` or ``placing``: a read that may save
-    writes.
+    """What there may be to do, each for a function here, in ``workers``, ``recurring`` or ``placing``: a read that may
+    save writes.
 
     ``late``: tasks that nobody takes, for a reason that was not told.
     """

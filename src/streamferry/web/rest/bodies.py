@@ -182,8 +182,7 @@ class NewTask(TaskFields):
 
 class TaskPatch(TaskFields):
     """Changes to a task: a field that is not given stays. Null or an empty text clears title, callback_url, watermark,
-    placement or options; for any other field null means that it is not given."""
-    series or options; for any other field null means that it is not given."""
+    series, placement or options; for any other field null means that it is not given."""
 
     kind: Kind | None = None
     sources: Annotated[list[SourceBody], Field(min_length=1, max_length=MAX_ITEMS)] | None = None
