@@ -118,6 +118,7 @@ def test_a_lock_file_satisfies_the_project(name: str) -> None:
     asked: list[str] = project["build-system"]["requires"]
     if name == "requirements.lock":
         asked = project["project"]["dependencies"] + project["project"]["optional-dependencies"]["postgresql"]
+        asked += project["project"]["optional-dependencies"]["s3"]
     pinned = pins(name)
     for requirement in map(Requirement, asked):
         assert requirement.specifier.contains(pinned[canonicalize_name(requirement.name)]), requirement
@@ -128,7 +129,7 @@ def test_a_lock_file_is_whole() -> None:
     pinned, ahead, seen = pins("requirements.lock"), ["streamferry"], set[str]()
     while ahead:
         name = ahead.pop()
-        extras = ("", "postgresql") if name == "streamferry" else ("", "asyncio")
+        extras = ("", "postgresql", "s3") if name == "streamferry" else ("", "asyncio")
         for line in metadata.requires(name) or []:
             one = Requirement(line)
             if one.marker and not any(one.marker.evaluate({"extra": extra}) for extra in extras):
