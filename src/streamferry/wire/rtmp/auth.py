@@ -14,6 +14,8 @@ from base64 import b64encode
 from hashlib import md5
 from urllib.parse import quote, unquote
 
+from streamferry.media.url import MediaUrl
+
 _ENDS_A_FIELD = "&#%"
 _REALM, _METHOD, _QUALITY, _COUNT = "live", "publish", "auth", "00000001"
 
@@ -23,8 +25,20 @@ def is_challenge(description: str) -> bool:
     return "authmod=adobe" in description or "authmod=llnw" in description
 
 
+def login_answer(challenge: str, url: MediaUrl, app: str, *, given: str, random: bytes) -> str | None:
+    """What to append to ``app`` and ``tcUrl`` at the next attempt, by the credentials of an address.
+
+    None if it has none, the server has refused for good, or asks again for what it was ``given``.
+    """
+    username, password = url.username, url.password
+    if not username or not password:
+        return None
+    answer = answer_challenge(challenge, app, unquote(username), unquote(password), random)
+    return None if answer is None or "&response=" in given or (given and "&response=" not in answer) else answer
+
+
 def answer_challenge(description: str, app: str, username: str, password: str, random: bytes) -> str | None:
-    """What to append to ``app`` and ``tcUrl`` at the next attempt, or None if the server has refused for good."""
+    """The answer, or None if the server has refused for good."""
     scheme = "adobe" if "authmod=adobe" in description else "llnw"
     if "code=403 need auth" in description:
         return f"?authmod={scheme}&user={_in_query(username)}"

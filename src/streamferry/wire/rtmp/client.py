@@ -18,7 +18,6 @@ Specification: Adobe RTMP 1.0, section 7.2; Enhanced RTMP v2, "Enhancing NetConn
 
 from collections.abc import Iterable
 from enum import Enum, auto
-from urllib.parse import unquote
 
 from streamferry.media.errors import RemoteProtocolError
 from streamferry.media.peer_options import NO_OPTIONS, PeerOptions
@@ -27,8 +26,9 @@ from streamferry.media.tag import AUDIO, METADATA, START, VIDEO, LaidTag, Tag
 from streamferry.media.url import MediaUrl
 from streamferry.reasons import Code
 from streamferry.wire.amf0 import Amf0Value
-from streamferry.wire.rtmp.auth import answer_challenge, is_challenge
+from streamferry.wire.rtmp.auth import is_challenge, login_answer
 from streamferry.wire.rtmp.chunk import append_message
+from streamferry.wire.rtmp.connect import connect_fields
 from streamferry.wire.rtmp.framed import Framed
 from streamferry.wire.rtmp.handshake import client_answer, client_hello
 from streamferry.wire.rtmp.message import (
@@ -59,14 +59,8 @@ from streamferry.wire.rtmp.session_events import (
 )
 from streamferry.wire.rtmp.shown import secrets_of, shown
 
-#: Codecs carried, as Enhanced RTMP names them. Bodies pass through untouched, so the list is what FLV players know.
-FOURCCS = ("avc1", "hvc1", "av01", "vp09", "mp4a", "Opus", "fLaC", "ac-3", "ec-3", ".mp3")
-
 # Of a message that comes: 1 MiB with the chunks of nginx-rtmp, 32 KiB with the smallest in use.
 _LEFT_CHUNKS = 256
-# Names in ``flashVer``. FMSc/1.0 is what Akamai asks of encoders, as OBS says; FMLE makes some servers ask for
-# a user and a password, which they do not ask of players.
-_ENCODER, _PLAYER = "FMLE/3.0 (compatible; FMSc/1.0)", "LNX 9,0,124,2"
 # Transaction ids of the calls whose answers matter.
 _CONNECT, _CREATE_STREAM, _START = 1, 4, 5
 # "Live, or recorded if there is none", which ActionScript players write as -2 seconds in ms.
@@ -262,28 +256,15 @@ class ClientSession(Peer):
         self._unsent.append(client_answer(hello, self._random))
 
     def _end_handshake(self, packet: bytes) -> None:
-        auth, options = self._auth or "", self._options
-        fields: dict[str, Amf0Value] = {"app": self._place.app + auth}
-        if self._purpose is Purpose.PUBLISH:
-            fields["type"] = "nonprivate"
-        our_name = _ENCODER if self._purpose is Purpose.PUBLISH and self._is_encoder else _PLAYER
-        fields["flashVer"] = options.flash_ver or our_name
-        # What was given is for the server of the address, not for where that redirects to.
-        is_home = self._place == Place.of(self._url)
-        tc_url = (options.tc_url or self._url.tc_url) if is_home else self._place.tc_url
-        if options.swf_url and is_home:
-            fields["swfUrl"] = options.swf_url
-        elif self._purpose is Purpose.PUBLISH:
-            # As OBS does, by which servers are tried out; ffmpeg sends none.
-            fields["swfUrl"] = tc_url
-        fields["tcUrl"] = tc_url + auth
-        if self._purpose is Purpose.PLAY:
-            # Bit masks of what the player decodes, as Flash Player and ffmpeg send them: everything.
-            fields |= {"fpad": False, "capabilities": 15, "audioCodecs": 4071, "videoCodecs": 252, "videoFunction": 1}
-        if options.page_url and is_home:
-            fields["pageUrl"] = options.page_url
-        if self._lists_codecs:
-            fields["fourCcList"] = list(FOURCCS)
+        fields = connect_fields(
+            self._url,
+            self._place,
+            is_publisher=self._purpose is Purpose.PUBLISH,
+            auth=self._auth or "",
+            options=self._options,
+            lists_codecs=self._lists_codecs,
+            is_encoder=self._is_encoder,
+        )
         self._send_command(0, "connect", _CONNECT, fields)
 
     def _handle_message(self, type_id: int, stamp_ms: int, payload: "bytes | memoryview", out: list[Tag]) -> None:
@@ -382,21 +363,14 @@ class ClientSession(Peer):
         wants_login = isinstance(description, str) and is_challenge(description)
         if stage is _Stage.CONNECTING and (redirect := redirect_of(status)) is not None:
             self._events.append(Redirected(redirect))
-        elif wants_login and (answer := self._answer_challenge(str(description))) is not None:
+        elif wants_login and (answer := self._login(str(description))) is not None:
             self._events.append(AuthenticationRequired(answer))
         else:
             code = self._shown(status.get("code"))
             self._events.append(Rejected(code, self._shown(description), wants_login))
 
-    def _answer_challenge(self, challenge: str) -> str | None:
-        """None if there are no credentials, or the server asks again for what it has been given."""
-        username, password = self._url.username, self._url.password
-        if not username or not password:
-            return None
-        app = self._place.app
-        answer = answer_challenge(challenge, app, unquote(username), unquote(password), self._random)
-        already = self._auth or ""
-        return None if answer is None or "&response=" in already or (already and "&response=" not in answer) else answer
+    def _login(self, challenge: str) -> str | None:
+        return login_answer(challenge, self._url, self._place.app, given=self._auth or "", random=self._random)
 
     def _shown(self, text: Amf0Value) -> str:
         """Text of the server as it may be shown: on one line, not endless, without the secrets it may repeat."""

@@ -14,7 +14,7 @@ from streamferry.media.errors import LocalProtocolError
 from streamferry.media.tag import Tag
 from streamferry.reasons import Code
 from streamferry.wire.rtmp.chunk import append_message
-from streamferry.wire.rtmp.client import FOURCCS
+from streamferry.wire.rtmp.connect import FOURCCS
 from streamferry.wire.rtmp.handshake import server_hello_and_answer
 from streamferry.wire.rtmp.message import (
     CHUNK_STREAM_OF_TAG,

@@ -1,6 +1,7 @@
 """The RTMP sessions and what they tell: all that a driver imports. See ``client`` and ``server`` for how they work."""
 
-from streamferry.wire.rtmp.client import FOURCCS, ClientSession, Purpose
+from streamferry.wire.rtmp.client import ClientSession, Purpose
+from streamferry.wire.rtmp.connect import FOURCCS
 from streamferry.wire.rtmp.place import Place
 from streamferry.wire.rtmp.server import ServerSession
 from streamferry.wire.rtmp.session_events import (
