@@ -6,6 +6,7 @@ workers never wait for each other's sums. What has not been moved is added to ea
 """
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -75,10 +76,12 @@ def _addition(dialect: str, step_s: int) -> Any:
     return insert.on_conflict_do_update(index_elements=list(_KEY), set_=totals)
 
 
-_ADDITIONS = {
-    dialect: tuple(_addition(dialect, step_s) for step_s in (MINUTE_S, FIVE_S, HOUR_S))
-    for dialect in ("sqlite", "postgresql")
-}
+@cache
+def _additions(dialect: str) -> tuple[sa.Insert, ...]:
+    """Made when they are needed: only the database that there is gets imported."""
+    return tuple(_addition(dialect, step_s) for step_s in (MINUTE_S, FIVE_S, HOUR_S))
+
+
 _OLDEST = sa.select(sa.func.min(usage.c.minute_ms))
 
 
@@ -95,7 +98,7 @@ async def add_settled(connection: AsyncConnection, now: int) -> bool:
         oldest = (await connection.execute(_OLDEST)).scalar()
         if oldest is None or oldest >= now - SETTLED_MS:
             return False
-        for statement in _ADDITIONS[connection.dialect.name]:
+        for statement in _additions(connection.dialect.name):
             await connection.execute(statement, {"minute_ms": oldest})
         moved += (await connection.execute(usage.delete().where(usage.c.minute_ms == oldest))).rowcount
         if moved >= _ROWS_AT_ONCE:

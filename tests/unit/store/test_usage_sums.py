@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from streamferry.control.actions import Actions
-from streamferry.store import Store, retention, tasks, usage_sums
+from streamferry.store import Store, digests, retention, usage_sums
 from streamferry.store.database import read_now_ms
 from streamferry.store.retention import Retention
 from streamferry.store.schema import usage, usage_sum
@@ -48,7 +48,7 @@ class Meter:
                 "minute_ms": one.minute_ms,
                 "task_id": one.stream,
                 "group_name": STREAMS[one.stream],
-                "stream_digest": tasks.stream_digest(self.store.seal, "app", one.stream),
+                "stream_digest": digests.stream_digest(self.store.seal, "app", one.stream),
                 "streamed_ms": one.streamed_ms,
                 "bytes_out": one.bytes_out,
             }
@@ -149,7 +149,7 @@ async def test_a_minute_that_comes_late_is_added(store: Store) -> None:
     meter = Meter(store, [minute])
     await meter.fill()
     await meter.sum_up()
-    row = {"task_id": "a", "group_name": "sport", "stream_digest": tasks.stream_digest(store.seal, "app", "a")}
+    row = {"task_id": "a", "group_name": "sport", "stream_digest": digests.stream_digest(store.seal, "app", "a")}
     async with store.write() as connection:
         await connection.execute(
             usage.insert(), {**row, "minute_ms": minute.minute_ms + 60_000, "streamed_ms": 10_000, "bytes_out": 100}
