@@ -26,15 +26,27 @@ def _start_ours(address: str, count: int, sink: Sink, stack: ExitStack) -> Relay
     return Relays([host], empty_mib)
 
 
-def _start_theirs(address: str, count: int, sink: Sink, stack: ExitStack, reading: Sequence[str]) -> Relays:
-    """A process for each."""
-    programs: list[Program] = []
-    stack.callback(close_all, programs)
-    for i in range(count):
-        words = [*reading, "-i", address]
-        argv = ["ffmpeg", "-nostdin", "-loglevel", "error", *words, "-c", "copy", "-f", "flv", sink.url(i)]
-        programs.append(Program(argv, cores()[0]))
-    return Relays(programs)
+class _Theirs:
+    """A process for each.
+
+    One that ends before all are up is started again, as whoever runs it has to do: of 60 RTSP players one or so ends
+    with "Packet is missing PTS" (ffmpeg 5.1), when the first packet that it takes has no stamp.
+    """
+
+    def __init__(self, address: str, count: int, sink: Sink, stack: ExitStack, reading: Sequence[str]) -> None:
+        words = ["ffmpeg", "-nostdin", "-loglevel", "error", *reading, "-i", address, "-c", "copy", "-f", "flv"]
+        self._commands = [[*words, sink.url(i)] for i in range(count)]
+        self.relays = Relays([])
+        stack.callback(close_all, self.relays.programs)
+        self.relays.programs += [Program(command, cores()[0]) for command in self._commands]
+
+    def look(self) -> None:
+        """Start those again that have ended."""
+        programs = self.relays.programs
+        for i, program in enumerate(programs):
+            if not program.is_running:
+                program.close()
+                programs[i] = Program(self._commands[i], cores()[0])
 
 
 def measure(
@@ -61,9 +73,11 @@ def measure(
             begun = time.monotonic()
             if reading is None:
                 relays = _start_ours(address, streams, sink, stack)
+                sink.wait_for_streams(streams, UP_SECONDS)
             else:
-                relays = _start_theirs(address, streams, sink, stack, reading)
-            sink.wait_for_streams(streams, UP_SECONDS)
+                theirs = _Theirs(address, streams, sink, stack, reading)
+                relays = theirs.relays
+                sink.wait_for_streams(streams, UP_SECONDS, theirs.look)
             measured.up_seconds = round(time.monotonic() - begun, 2)
             take_windows(measured, relays, idle, sink, streams, windows, seconds, BEHIND_MS + burst_ms)
             measured.memory_mib = (pss_mib(relays.pids) - relays.empty_mib) / streams
