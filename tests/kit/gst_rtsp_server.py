@@ -1,7 +1,8 @@
-"""GStreamer's RTSP server playing a clip, as a program: ``gst_rtsp_server.py CLIP CODEC USER PASSWORD WAYS``.
+"""GStreamer's RTSP server playing a clip, as a program: ``gst_rtsp_server.py CLIP CODEC SOUND USER PASSWORD WAYS``.
 
-It runs in the system's Python, which has the bindings of GStreamer, and prints its port. CODEC: h264 or h265; WAYS:
-tcp, udp or both; an empty USER lets anyone in. The clip is played to its end for each player.
+It runs in the system's Python, which has the bindings of GStreamer, and prints its port. CODEC: h264 or h265 of the
+clip, or jpeg or vp8, for which a picture is made; SOUND: aac or latm of the clip, or opus, which is made; WAYS: tcp,
+udp or both; an empty USER lets anyone in. The clip is played to its end for each player; what is made has none.
 """
 
 import sys
@@ -13,17 +14,28 @@ gi.require_version("GstRtsp", "1.0")
 gi.require_version("GstRtspServer", "1.0")
 from gi.repository import GLib, Gst, GstRtsp, GstRtspServer  # type: ignore[import-not-found]  # noqa: E402
 
+_SMALL = "videotestsrc is-live=true ! video/x-raw,width=160,height=120,framerate=25/1"
+_PICTURES = {
+    "h264": "file.video_0 ! queue ! rtph264pay",
+    "h265": "file.video_0 ! queue ! rtph265pay",
+    "jpeg": f"{_SMALL},format=I420 ! jpegenc ! rtpjpegpay",
+    "vp8": f"{_SMALL} ! vp8enc deadline=1 keyframe-max-dist=25 ! rtpvp8pay",
+}
+_SOUNDS = {
+    "aac": "file.audio_0 ! queue ! rtpmp4gpay",
+    "latm": "file.audio_0 ! queue ! rtpmp4apay",
+    "opus": "audiotestsrc is-live=true ! opusenc ! rtpopuspay",
+}
 _WAYS = {"tcp": GstRtsp.RTSPLowerTrans.TCP, "udp": GstRtsp.RTSPLowerTrans.UDP}
 
 
 def main() -> None:
-    clip, codec, user, password, ways = sys.argv[1:]
+    clip, codec, sound, user, password, ways = sys.argv[1:]
     Gst.init(None)
     factory = GstRtspServer.RTSPMediaFactory()
-    factory.set_launch(
-        f'( filesrc location="{clip}" ! qtdemux name=file'
-        f" file.video_0 ! queue ! rtp{codec}pay name=pay0 pt=96 file.audio_0 ! queue ! rtpmp4gpay name=pay1 pt=97 )"
-    )
+    tracks = f"{_PICTURES[codec]} name=pay0 pt=96 {_SOUNDS[sound]} name=pay1 pt=97"
+    source = f'filesrc location="{clip}" ! qtdemux name=file' if "file." in tracks else ""
+    factory.set_launch(f"( {source} {tracks} )")
     allowed = GstRtsp.RTSPLowerTrans(0)
     for way in ways.split(","):
         allowed |= _WAYS[way]

@@ -16,10 +16,22 @@ _TYPES = ("GstRtspServer-1.0.typelib", "libgstrtp.so", "libgstisomp4.so")
 
 
 class GstServer:
-    """Plays ``clip``, H.264 or H.265 and AAC in MP4, from its beginning for each player, while its context is open."""
+    """Plays ``clip``, H.264 or H.265 and AAC in MP4, from its beginning for each player, or what it makes itself."""
 
-    def __init__(self, folder: Path, clip: Path, *, codec: str = "h264", user: str = "", ways: str = "tcp,udp") -> None:
-        """``user``: with its password behind a colon; empty: anyone. Skips the test if the server is not installed."""
+    def __init__(
+        self,
+        folder: Path,
+        clip: Path,
+        *,
+        codec: str = "h264",
+        sound: str = "aac",
+        user: str = "",
+        ways: str = "tcp,udp",
+    ) -> None:
+        """``codec``, ``sound``: see the program. ``user``: with its password behind a colon; empty: anyone.
+
+        Skips the test if the server is not installed.
+        """
         python = programs.need("python3") if not _BINDINGS.exists() else "/usr/bin/python3"
         if not _BINDINGS.exists() or not all(any(Path("/usr/lib").glob(f"*/**/{name}")) for name in _TYPES):
             pytest.skip("GStreamer's RTSP server is not installed; run scripts/tools.sh as root")
@@ -28,7 +40,7 @@ class GstServer:
         self._user = f"{quote(name, safe='')}:{quote(password, safe='')}@" if user else ""
         self._log = folder / "gst.log"
         self._errors = folder / "gst.err"
-        words: list[str | Path] = [python, _PROGRAM, clip, codec, name, password, ways]
+        words: list[str | Path] = [python, _PROGRAM, clip, codec, sound, name, password, ways]
         self._program = programs.Program(words, self._log, errors=self._errors)
 
     def __enter__(self) -> Self:

@@ -44,21 +44,22 @@ class BitReader:
 class BitWriter:
     """Writes a header."""
 
-    __slots__ = ("_bits", "_number")
+    __slots__ = ("_number", "bits")
 
     def __init__(self) -> None:
         self._number = 0
-        self._bits = 0
+        #: How many were put.
+        self.bits = 0
 
     def put(self, bits: int, value: int) -> None:
         """``value`` as an unsigned number of so many bits."""
         self._number = self._number << bits | value
-        self._bits += bits
+        self.bits += bits
 
     def to_bytes(self) -> bytes:
         """What was put, with zeros up to a whole byte."""
-        missing = -self._bits % 8
-        return (self._number << missing).to_bytes((self._bits + missing) // 8, "big")
+        missing = -self.bits % 8
+        return (self._number << missing).to_bytes((self.bits + missing) // 8, "big")
 
 
 def unescape(nal: bytes) -> bytes:

@@ -10,10 +10,12 @@ from kit.live_hls import watch
 from kit.rtp import RtpClip, frames_of
 from kit.waiting import PATIENCE_S
 from streamferry.media.errors import SourceEnded, SourceRejected
-from streamferry.media.tag import AUDIO, VIDEO
+from streamferry.media.tag import AUDIO, VIDEO, Tag
 from streamferry.media.url import MediaUrl
+from streamferry.net.child import end_all
 from streamferry.net.dial import Deadlines
 from streamferry.source import SourceMemory, open_live
+from streamferry.source.live import SCRATCH_BYTES
 from streamferry.source.rtsp_inlet import RtspInlet
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_factories=["uvloop"])]
@@ -95,3 +97,36 @@ async def test_its_reports_lay_sound_and_picture_beside_each_other(clips, tmp_pa
     picture, sound = pictures[-1], sounds[-1]
     apart = (sound[0] - heard[sound[1]]) - (clip.pts_ms(*picture) - made[picture[1]])
     assert abs(apart) <= 5
+
+
+async def test_aac_in_latm(clips, tmp_path):
+    """Its description tells of no SBR, and leaves out its end; ffmpeg finds no sound in that."""
+    with GstServer(tmp_path / "gst", clips("two_seconds"), sound="latm") as server:
+        _, sounds = tracks_of(await played(server.url()))
+    wanted = RtpClip(clips("two_seconds", ".flv")).sounds
+    begin = [body for _, body in wanted].index(sounds[0][1])
+    assert [body for _, body in sounds] == [body for _, body in wanted[begin : begin + len(sounds)]]
+    assert len(sounds) >= len(wanted) - 3
+    assert all(20 <= later[0] - earlier[0] <= 23 for earlier, later in pairwise(sounds[1:]))
+
+
+@pytest.mark.parametrize(("codec", "sound"), [("h264", "opus"), ("jpeg", "aac"), ("vp8", "opus")])
+async def test_what_flv_cannot_carry_is_encoded(clips, tmp_path, codec, sound):
+    """Opus, MJPEG, VP8: ffmpeg makes H.264 and AAC of them, and leaves what needs no encoding as it is."""
+    with GstServer(tmp_path / "gst", clips("half_a_minute"), codec=codec, sound=sound) as server:
+        inlet = await open_live(MediaUrl.parse(server.url()), deadlines=Deadlines())
+        tags: list[Tag] = []
+        scratch = memoryview(bytearray(SCRATCH_BYTES))
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                while min(len(frames_of(tags, kind)) for kind in (VIDEO, AUDIO)) < 10:
+                    new: list[Tag] = []
+                    inlet.pull(scratch, new)
+                    tags += [(kind, stamp, bytes(body)) for kind, stamp, body in new]
+                    await asyncio.sleep(0.02)
+        finally:
+            inlet.close()
+            await end_all()
+    if codec == "h264":
+        whole = {body[-300:] for _, body in RtpClip(clips("half_a_minute", ".flv")).pictures}
+        assert all(body[-300:] in whole for _, body in frames_of(tags, VIDEO))

@@ -322,6 +322,29 @@ def test_an_access_unit_of_aac_in_three_packets():
     assert len(track.out) == 2
 
 
+@pytest.mark.parametrize(
+    ("told", "config", "frame_ms"),
+    [
+        ("40002320adca00", "1190", 21),  # GStreamer 1.22: that there is no SBR, and no end.
+        ("400026203fc0", "1310", 42),  # What an encoder of LC sends, here with 24 kHz.
+        (
+            "40005623101fe0",
+            "2b118800",
+            42,
+        ),  # HE-AAC: SBR makes 48 kHz of the 24 of its core (ISO/IEC 14496-3, 1.6.2.1).
+    ],
+)
+def test_configurations_of_latm(told, config, frame_ms):
+    """AAC-LC and HE-AAC, as encoders and servers write them."""
+    text = f"m=audio 0 RTP/AVP 97\r\na=rtpmap:97 MP4A-LATM/48000\r\na=fmtp:97 cpresent=0;config={told}\r\n"
+    (media,) = parse_description(text.encode()).media
+    track = SoundTrack(media, [], is_ordered=True)
+    for number in range(3):
+        track.receive(packet(number, number * 48 * frame_ms, b"\x03abc", marker=True), 0.1)
+    assert [body.hex() for _, _, body in track.out] == ["af00" + config, *["af01616263"] * 3]
+    assert track.out[-1][1] - track.out[1][1] == pytest.approx(2 * frame_ms, abs=1)
+
+
 @pytest.mark.parametrize("is_in_band", [False, True])
 def test_aac_in_latm(is_in_band):
     """RFC 6416: the configuration in the description, or in each element."""

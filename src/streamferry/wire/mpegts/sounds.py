@@ -10,11 +10,17 @@ import re
 from functools import lru_cache
 
 from streamferry.media.tag import AUDIO, Tag
-from streamferry.wire.bits import BitReader
+from streamferry.wire.bits import BitReader, BitWriter
 from streamferry.wire.codecs import UnsupportedCodec
 
 _RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)
 _TICKS = 90_000
+_EXPLICIT_RATE = 15
+# Types of audio objects (ISO/IEC 14496-3, 1.5.1.1): SBR, and those with which AAC is HE-AAC.
+_SBR = 5
+_HIGH_EFFICIENCY = (_SBR, 29)
+# Of 11 bits, before SBR and PS (1.6.2.1).
+_SYNC_EXTENSION, _PS_EXTENSION = 0x2B7, 0x548
 # How frames of each codec begin.
 _SYNC = {
     "aac": re.compile(rb"\xff(?:[\xf0\xf1\xf8\xf9]|\Z)").search,
@@ -201,15 +207,24 @@ class LatmConfig:
         if not same_time or frames or programs or layers:
             raise UnsupportedCodec("LATM with several layers")
         size = _latm_value(bits) if version else None
-        kind, rate = bits.read(5), bits.read(4)
-        rate_hz = bits.read(24) if rate == 15 else _RATES[rate] if rate < len(_RATES) else 0
-        channels = bits.read(4)
-        if kind not in (1, 2, 3, 4) or not channels or not rate_hz or rate == 15:
-            raise UnsupportedCodec("LATM with another kind of AAC than LC")
+        kind, rate, channels = bits.read(5), bits.read(4), bits.read(4)
+        config = BitWriter()
+        for width, value in ((5, kind), (4, rate), (4, channels)):
+            config.put(width, value)
+        has_rate = rate < len(_RATES)
+        if kind in _HIGH_EFFICIENCY:
+            # The rate is that of the core, of which a frame has 1024 samples; then that of what is made of it.
+            full_rate, kind = bits.read(4), bits.read(5)
+            config.put(4, full_rate)
+            config.put(5, kind)
+            has_rate = has_rate and full_rate < len(_RATES)
+        if kind not in (1, 2, 3, 4) or not channels or not has_rate:
+            raise UnsupportedCodec("LATM with another kind of AAC than LC and HE")
         bits.skip(3)  # Length of frames, core coder, extension.
+        config.put(3, 0)
         if size is not None:
-            bits.skip(max(0, size - 16))
-        if bits.read(3):
+            bits.skip(max(0, size - config.bits))
+        if _frame_length_type(bits, may_extend=size is None):
             raise UnsupportedCodec("LATM with frames of a fixed length")
         bits.skip(8)
         if bits.read(1):
@@ -221,7 +236,7 @@ class LatmConfig:
                 bits.skip(8)
         if bits.read(1):
             bits.skip(8)
-        return cls((kind << 11 | rate << 7 | channels << 3).to_bytes(2), rate_hz)
+        return cls(config.to_bytes(), _RATES[rate])
 
     def frame(self, bits: BitReader) -> bytes:
         """The AAC frame of one element (1.7.3.2.1)."""
@@ -230,6 +245,23 @@ class LatmConfig:
             size += 255
         size += more
         return bits.read(8 * size).to_bytes(size)
+
+
+def _frame_length_type(bits: BitReader, *, may_extend: bool) -> int:
+    """The next three bits (1.7.3.2.3), after what may stand before them.
+
+    An older decoder knows nothing of SBR and PS: they may be told behind the configuration (1.6.5), where its length is
+    not. GStreamer's rtpmp4apay tells so that there are none. What tells it begins as no type of AAC's does.
+    """
+    kind = bits.read(3)
+    if may_extend and kind == _SYNC_EXTENSION >> 8 and bits.read(8) == _SYNC_EXTENSION & 0xFF:
+        if bits.read(5) == _SBR and bits.read(1):
+            bits.skip(24 if bits.read(4) == _EXPLICIT_RATE else 0)
+        kind = bits.read(3)
+        if kind == _PS_EXTENSION >> 8 and bits.read(8) == _PS_EXTENSION & 0xFF:
+            bits.skip(1)
+            kind = bits.read(3)
+    return kind
 
 
 def _latm_value(bits: BitReader) -> int:

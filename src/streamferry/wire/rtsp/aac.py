@@ -15,6 +15,7 @@ _MAX_UNITS = 64
 MAX_UNIT_BYTES = 1 << 16
 _MAX_CONFIG_BYTES = 64
 _EXPLICIT_RATE = 15
+_LEFT_OUT_BYTES = 2
 
 
 def read_config(text: str) -> bytes:
@@ -136,7 +137,8 @@ class LatmUnits:
         self._latm: LatmConfig | None = None
         if config := parameters.get("config", ""):
             try:
-                self._latm = LatmConfig.read(BitReader(read_config(config)))
+                # GStreamer's rtpmp4apay leaves out the end, of which all may be 0.
+                self._latm = LatmConfig.read(BitReader(read_config(config) + bytes(_LEFT_OUT_BYTES)))
             except UnsupportedCodec:
                 raise
             except ValueError as error:
