@@ -368,6 +368,19 @@ async def test_each_item_is_told_when_it_begins_and_when_it_ends():
     assert told == [(step, item, None) for item in (0, 1) for step in ("item_started", "item_finished")]
 
 
+async def test_short_files_are_asked_for_until_some_seconds_of_them_wait():
+    """One ahead was a hole at each of thirty clips of 0.2 s (F18): a clip is over before the next one is prepared."""
+    playing = Playing()
+    waiting_s = 0.0
+    while playing.feed.has_room:
+        await playing.put(MemoryFile(0.2))
+        waiting_s += 0.2
+    assert waiting_s >= 5.5
+    playing = Playing()
+    await playing.put(MemoryFile(10))
+    assert not playing.feed.has_room
+
+
 async def test_a_beat_that_is_late_by_less_than_the_lead_changes_nothing():
     """The schedule is absolute: what viewers have buffered covers it, and nothing drifts."""
     playing = Playing()

@@ -318,6 +318,26 @@ def test_a_flood_of_pings_is_one_in_however_many_pieces_it_is_read() -> None:
         client.receive(ping * 1_500, 0, tags)
 
 
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        pytest.param([131_325] * 5, id="the same each time (D-18)"),
+        pytest.param([9_000, 6_000, 0], id="falling"),
+        pytest.param([0xEFFFFF00, 0xF0000000, 0x100], id="wrapping at 0xF0000000"),
+        pytest.param([0xFFFFFFFF, 1 << 31, 7], id="more than was sent"),
+    ],
+)
+def test_whatever_a_server_acknowledges_the_publish_goes_on(numbers: list[int]) -> None:
+    """They are counted as a sign of life; what they say moves nothing and ends nothing."""
+    session = shaken(Purpose.PUBLISH)
+    before = session.acknowledgements
+    for number in numbers:
+        assert session.receive(message(MessageType.ACKNOWLEDGEMENT, number.to_bytes(4, "big"))) == []
+    assert session.acknowledgements == before + len(numbers)
+    assert session.ended is None
+    assert session.data_to_send() == b""
+
+
 def test_received_bytes_are_acknowledged_once_the_server_asks() -> None:
     """At half the window at the latest, with the bytes received so far."""
     session = playing()
