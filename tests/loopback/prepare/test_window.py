@@ -14,9 +14,11 @@ from kit.http_files import HttpFiles
 from streamferry.media.enhanced import tag_kind
 from streamferry.media.tag import KEYFRAME, SCRIPT, VIDEO, Tag
 from streamferry.media.url import MediaUrl
+from streamferry.prepare import store as store_module
 from streamferry.prepare.errors import ReadWhole
 from streamferry.prepare.file import PreparedFile
 from streamferry.prepare.store import PreparedStore
+from streamferry.reasons import Code
 from streamferry.source.prepared import PreparedReader
 
 AHEAD_BYTES = 12 << 20
@@ -142,6 +144,23 @@ async def test_it_is_played_from_the_middle_and_again_from_a_keyframe(
     assert 19_000 < first[1] <= 20_700
     frames = [tag for tag in whole if tag[1] >= first[1]]
     assert tags[-len(frames) :] == frames
+
+
+async def test_what_is_known_of_addresses_does_not_grow_for_ever(
+    store: PreparedStore, http_files: HttpFiles, clips: ClipFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which have to be read whole (C16): of so many it is known, and found out again of all others."""
+    monkeypatch.setattr(store_module, "_MOST_READ_WHOLE", 2)
+
+    async def find_out(*_: object) -> None:
+        raise ReadWhole(Code.FILE_READ_WHOLE, url="film.mp4")
+
+    monkeypatch.setattr(store, "_prepare", find_out)
+    for number in range(4):
+        address = f"{http_files.url(clips('moov_at_end'))}?number={number}"
+        with pytest.raises(ReadWhole):
+            await store.open(MediaUrl.parse(address), keep=False)
+    assert 0 < len(store._read_whole) <= 2
 
 
 async def test_what_cannot_be_read_from_front_to_back_is_there_whole(

@@ -13,7 +13,7 @@ from streamferry.control.callbacks import Callbacks
 from streamferry.control.pulse import Pulse
 from streamferry.service import probes
 from streamferry.service.probes import Health, Shared, add_probes
-from streamferry.store import Seal, Store, migrate, sqlite_url
+from streamferry.store import Seal, Store, migrate, sqlite_url, workers
 from streamferry.web.metrics import Metrics
 from streamferry.worker.processes import WorkerProcesses
 
@@ -94,3 +94,26 @@ async def test_who_leaves_does_not_end_the_look_of_the_others() -> None:
     first.cancel()
     may_end.set()
     assert await second == "seen"
+
+
+async def test_a_service_that_has_come_up_is_not_said_to_start_while_its_workers_have_no_lease(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """X-2: "starting" hours after the start, whenever the store was away; a restart mends nothing of that."""
+    monkeypatch.setattr(probes, "FRESH_S", 0.0)
+    store = Store(sqlite_url(tmp_path / "store.db"), Seal("A" * 43 + "="))
+    try:
+        await migrate(store)
+        processes = WorkerProcesses(1, lambda _: (), {}, nothing, silence_s=1.0)
+        monkeypatch.setattr(processes, "owns", lambda worker_id: worker_id == "mine")
+        health = Health(Actions(store), processes, Pulse(store), {})
+        assert (await health.live()).status_code == 503
+        async with store.write() as connection:
+            await workers.register(connection, "mine", 10)
+        assert (await health.live()).status_code == 200
+        async with store.write() as connection:
+            await workers.leave(connection, "mine")
+        assert (await health.live()).status_code == 200
+        assert (await health.ready()).status_code == 503
+    finally:
+        await store.aclose()
