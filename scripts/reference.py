@@ -164,6 +164,8 @@ _EVENTS: dict[CallbackEvent, str] = {
     CallbackEvent.ITEM_STARTED: "A file of the list started to play: `Playhead` says which.",
     CallbackEvent.ITEM_FINISHED: "It was played to its end, or gave way to another list.",
     CallbackEvent.ITEM_FAILED: "It could not be played, or not to its end; the list continues.",
+    CallbackEvent.DESTINATION_CHANGED: "Of several destinations another than the first: `Destination` says which, and "
+    "`DestinationState` what is being done there.",
     CallbackEvent.STOPPED: "The task was stopped. Not `Final`: its window was moved into the future.",
     CallbackEvent.FAILED: "The run ended with a fault that an immediate retry would not fix. Not `Final`: it begins "
     "again in a minute, as the file or the stream may be there then.",

@@ -69,7 +69,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "cache clear": ("streamferry cache clear", "STREAMFERRY_CACHE_DIR=/srv/cache streamferry cache clear"),
     "relay": (
         "streamferry relay film.mp4 trailer.mov --loop -1 --to rtmp://live.example/app/KEY",
-        "streamferry relay rtmp://origin.example/live/main --to rtmp://a.example/app/KEY --to 'srt://b.example:9000'",
+        "streamferry relay rtmp://in.example/live/cam --to rtmp://a.example/app/KEY --to srt://b.example:9",
     ),
     "receive": ("streamferry receive", "streamferry receive --host 0.0.0.0 --port 19350"),
     "demo": ("streamferry demo", "streamferry demo --seconds 60"),

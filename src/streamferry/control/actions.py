@@ -30,10 +30,10 @@ from streamferry.store import (
     asks_again,
     conflicts,
     deliveries,
-    digests,
     events,
     mailboxes,
     sealing,
+    task_destinations,
     tasks,
     usage,
 )
@@ -156,7 +156,15 @@ class Actions(Readings, GroupActions, KeyActions, WorkerActions):
             if before.enabled and not finished:
                 await self._guard_destination(connection, spec, task_id, now_ms)
             await sealing.require(connection, self._seal)
-            await tasks.replace(connection, self._seal, locked, spec, finished=finished)
+            await tasks.replace(
+                connection,
+                self._seal,
+                locked,
+                spec,
+                finished=finished,
+                # Of a task that cannot be read it is not known.
+                had_others=bool(was.others) or before.problem is not None,
+            )
             values: dict[str, object] = {}
             if list_changed or revived:
                 values |= {"list_version": before.version + 1}
@@ -256,12 +264,13 @@ class Actions(Readings, GroupActions, KeyActions, WorkerActions):
     async def _guard_destination(
         self, connection: AsyncConnection, spec: TaskSpec, task_id: str, now_ms: int, *, check_only: bool = False
     ) -> None:
-        """One at a time: the lock on the destination's name is held from the check until the task is written."""
+        """One at a time: the locks on the destinations' names are held from the check until the task is written."""
         if to_ms(spec.end_at) <= now_ms:
             # It does not push any more.
             return
         if not check_only:
-            await lock_name(connection, digests.destination_digest(self._seal, spec.destination))
+            for digest in task_destinations.digests_of(self._seal, spec):
+                await lock_name(connection, digest)
         other = await conflicts.find_conflict(connection, self._seal, spec, except_task_id=task_id, now_ms=now_ms)
         if other is None:
             return

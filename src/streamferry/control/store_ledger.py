@@ -10,13 +10,13 @@ from streamferry.media.errors import SourceForbidden, SourceRejected
 from streamferry.net.folders import NOWHERE, Folders
 from streamferry.net.listening import NO_PORTS, ListenPorts
 from streamferry.reasons import Code, InvalidPart, InvalidValue, Reason
-from streamferry.relay.spec import Item, RelaySpec
+from streamferry.relay.spec import Destination, Item, Latency, RelaySpec
 from streamferry.relay.status import Playhead
 from streamferry.store import TROUBLE, SealBroken, Store, assignments, describe_trouble, due, sealing, workers
 from streamferry.store.assignments import HeldTask
 from streamferry.store.workers import NO_TRAITS, Traits
 from streamferry.tasks.actor import Actor, ActorKind, acting_as
-from streamferry.tasks.model import ContinueStrategy, StoredMark, TaskKind, TaskSpec
+from streamferry.tasks.model import ContinueStrategy, StoredMark, TaskDestination, TaskKind, TaskSpec
 from streamferry.tasks.times import to_ms
 from streamferry.worker import LEASE_S, Assignment, LeaseLost, Report, StoreUnavailable, WorkerHealth
 
@@ -173,7 +173,7 @@ class StoreLedger:
 
         Whether the file can be read is found out by the run.
         """
-        for url in (spec.destination, *(item.url for item in spec.items)):
+        for url in (*(one.url for one in spec.pushed), *(item.url for item in spec.items)):
             if reason := self._ports.refuse(url):
                 raise InvalidValue(Code.ADDRESS_REFUSED, url=url.redacted, why=reason)
         for item in spec.items:
@@ -191,22 +191,25 @@ def relay_spec_of(spec: TaskSpec, playhead: Playhead) -> RelaySpec:
     mark = spec.watermark
     if isinstance(mark, StoredMark):
         raise InvalidValue(Code.TASK_MARK_UNREAD)
+    first, *others = spec.pushed
     items = tuple(Item(item.url, item.start_s, item.end_s) for item in spec.items)
     if spec.kind is TaskKind.LIVE:
         return RelaySpec.live(
             items[0].url,
-            spec.destination,
+            first.url,
             watermark=mark,
-            latency=spec.latency,
+            latency=first.latency or spec.latency,
             codecs=spec.codecs,
             source_options=spec.source_options,
-            destination_options=spec.destination_options,
+            destination_options=first.options,
+            destination_id=str(first.id),
+            others=_others(others, first, spec.latency),
         )
     if playhead.item >= len(items):
         playhead = Playhead()
     return RelaySpec.vod(
         items,
-        spec.destination,
+        first.url,
         loops=spec.loops,
         playhead=playhead,
         watermark=mark,
@@ -214,7 +217,22 @@ def relay_spec_of(spec: TaskSpec, playhead: Playhead) -> RelaySpec:
         pre_download=spec.pre_download,
         keeps_time=spec.continue_strategy is ContinueStrategy.AT_BREAK_PLUS_ELAPSED,
         source_options=spec.source_options,
-        destination_options=spec.destination_options,
+        destination_options=first.options,
+    )
+
+
+def _others(others: Sequence[TaskDestination], first: TaskDestination, latency: Latency) -> tuple[Destination, ...]:
+    """One whose partner is switched off is no backup now."""
+    on_air = {first.id, *(one.id for one in others)}
+    return tuple(
+        Destination(
+            str(one.id),
+            one.url,
+            one.options,
+            one.latency or latency,
+            str(one.backup_of) if one.backup_of in on_air else None,
+        )
+        for one in others
     )
 
 

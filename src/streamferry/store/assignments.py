@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from streamferry.reasons import Code, Reason
 from streamferry.relay.status import Playhead, RelayStatus, State, Trouble
-from streamferry.store import events, pictures, sealing, task_rows, tasks, usage, workers
+from streamferry.store import destination_cells, events, pictures, sealing, task_rows, tasks, usage, workers
 from streamferry.store.cells import reason_cells
 from streamferry.store.database import now_ms
 from streamferry.store.events import NewEvent, playhead_detail
@@ -198,7 +198,7 @@ _STATUS = (
     run.update()
     .where(_OF_TASK)
     .values(
-        {name: sa.bindparam(f"to_{name}") for name in ("state", "fault", *_COUNTS, *_REASON, *_TROUBLE)}
+        {name: sa.bindparam(f"to_{name}") for name in ("state", "fault", "destinations", *_COUNTS, *_REASON, *_TROUBLE)}
         # The store decides since when: a worker only knows the trouble that it has seen itself.
         | {
             "trouble_ms": sa.case(
@@ -239,6 +239,7 @@ async def _write_statuses(connection: AsyncConnection, reports: Sequence[Report]
             "to_state": status.state.value,
             "to_fault": status.fault.value if status.fault else None,
             **{f"to_{name}": getattr(status, name) for name in _COUNTS},
+            "to_destinations": destination_cells.write(status.destinations),
             **reason_cells(status.why, "to_"),
             "is_troubled": trouble is not None,
             "to_trouble_fault": trouble.fault.value if trouble else None,
@@ -321,6 +322,8 @@ async def _take_back(connection: AsyncConnection, worker_id: str, returned: Mapp
 def _kind(change: Change) -> str:
     if change.item is not None:
         return change.item.step.value
+    if change.destination is not None:
+        return "destination_changed"
     return "starting" if change.starting else change.status.state.value
 
 
@@ -333,12 +336,20 @@ def _change_detail(change: Change) -> dict[str, object]:
             detail |= {"fault": item.fault.value, **item.why.told()}
         if change.untold:
             detail["untold"] = change.untold
+    if (one := change.destination) is not None:
+        detail = {"retries": one.retries, "destination": int(one.id)}
+        if one.fault is not None and one.why is not None:
+            detail |= {"fault": one.fault.value, **one.why.told()}
+        return {**detail, "state": change.status.state.value, "destination_state": one.state.value}
     return {**detail, "state": change.status.state.value}
 
 
 def _detail(status: RelayStatus) -> dict[str, object]:
     """The detail of an event from a status; it contains no secret, because reasons never do."""
     detail: dict[str, object] = {"retries": status.retries}
+    if status.destinations:
+        # The state of a task is that of its first.
+        detail["destination"] = int(status.destinations[0].id)
     if status.playhead is not None:
         detail["playhead"] = playhead_detail(status.playhead)
     if status.fault is not None:

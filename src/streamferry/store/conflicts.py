@@ -7,7 +7,7 @@ from itertools import takewhile
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from streamferry.store import digests, tasks
+from streamferry.store import task_destinations, tasks
 from streamferry.store.schema import task
 from streamferry.store.seal import Seal
 from streamferry.tasks.model import TaskSpec
@@ -21,14 +21,14 @@ _COMPARED = timedelta(days=100)
 async def find_conflict(
     connection: AsyncConnection, seal: Seal, spec: TaskSpec, *, except_task_id: str, now_ms: int
 ) -> str | None:
-    """The id of another enabled task that pushes to the same destination at an overlapping time, or None."""
+    """The id of another enabled task that pushes to one of its destinations at an overlapping time, or None."""
     is_in_time = [task.c.end_ms > now_ms, task.c.finished.is_(False)]
     if spec.series is None:
         is_in_time += [task.c.end_ms > to_ms(spec.start_at), task.c.start_ms < to_ms(spec.end_at)]
     found = await connection.execute(
         sa.select(task.c.id, task.c.moves_on_ms)
         .where(
-            task.c.destination_digest == digests.destination_digest(seal, spec.destination),
+            task.c.id.in_(task_destinations.pushing_to(task_destinations.digests_of(seal, spec))),
             sa.or_(sa.and_(*is_in_time), task.c.moves_on_ms.is_not(None)),
             task.c.enabled.is_(True),
             task.c.id != except_task_id,

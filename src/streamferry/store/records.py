@@ -27,6 +27,23 @@ class TroubleRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class DestinationRecord:
+    """How one of several destinations is doing (``relay.DestinationStatus``)."""
+
+    id: int
+    state: State
+    kbps_out: int
+    bytes_out: int
+    dropped_tags: int
+    lost_ms: int
+    retries: int
+    rtt_ms: float | None
+    fault: str | None
+    why: Reason | None
+    in_trouble: bool
+
+
+@dataclass(frozen=True, slots=True)
 class TaskRecord:
     """A task: its spec, and what is known of its run.
 
@@ -71,6 +88,8 @@ class TaskRecord:
     retransmits: int | None = None
     delivery_kbps: int | None = None
     server_ack_s: float | None = None
+    #: While it runs, if it has several.
+    destinations: tuple[DestinationRecord, ...] = ()
 
     @property
     def reason(self) -> str | None:

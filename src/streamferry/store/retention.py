@@ -1,5 +1,5 @@
-"""Deletes old rows: callbacks that were delivered or given up, events, usage, signed calls that have expired, and, if
-that is set, tasks. Waiting callbacks are kept. Usage is moved into sums first.
+"""Deletes old rows: callbacks that were delivered or given up, events, usage, signed calls that have expired, what
+deleted tasks have left behind, and, if that is set, tasks. Waiting callbacks are kept. Usage is moved into sums first.
 """
 
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from streamferry.store import calls, deliveries, events, pictures, tasks, usage_sums
+from streamferry.store import calls, deliveries, events, pictures, task_destinations, tasks, usage_sums
 from streamferry.store.database import now_ms, read_now_ms
 from streamferry.store.events import NewEvent
 from streamferry.store.schema import audit, delivery, event, run, signed_call, task
@@ -44,7 +44,7 @@ async def has_old(connection: AsyncConnection, keep: Retention) -> bool:
     others = [(happened, keep.events_days), (noted, keep.audit_days)]
     are_old = [query.scalar_subquery() < now - days * _DAY_MS for query, days in (*settled, *others)]
     is_done = sa.exists().where(calls.over(now))
-    summed = [usage_sums.has_settled(now), *usage_sums.has_old(now, keep.usage_days)]
+    summed = [usage_sums.has_settled(now), *usage_sums.has_old(now, keep.usage_days), task_destinations.some_left()]
     if keep.ended_tasks_days is not None:
         summed.append(sa.exists(_ended(now - keep.ended_tasks_days * _DAY_MS)))
     row = (await connection.execute(sa.select(*are_old, *summed, is_done, pictures.some_unused()))).one()
@@ -97,6 +97,7 @@ async def prune(connection: AsyncConnection, keep: Retention) -> bool:
     forgotten = await connection.execute(signed_call.delete().where(signed_call.c.name.in_(done)))
     if keep.ended_tasks_days is not None:
         has_more |= await _forget_tasks(connection, now, now - keep.ended_tasks_days * _DAY_MS)
+    await task_destinations.forget_left(connection)
     has_more_pictures = await pictures.forget(connection)
     return has_more or has_more_pictures or BATCH in (*settled, happened, lines, forgotten.rowcount)
 

@@ -65,6 +65,15 @@ task_spec = sa.Table(
     sa.Index(None, "picture_digest"),
 )
 
+#: Digests of the further destinations of a task, if it has several; that of the first stands in ``task``.
+task_destination = sa.Table(
+    "task_destination",
+    metadata,
+    sa.Column("task_id", _Id, primary_key=True),
+    sa.Column("digest", sa.String(32), primary_key=True),
+    sa.Index(None, "digest"),
+)
+
 #: Pictures of watermarks, each once. ``data`` is last, so that SQLite does not read it with the rest.
 picture = sa.Table(
     "picture",
@@ -116,6 +125,8 @@ run = sa.Table(
     sa.Column("delivery_kbps", sa.BigInteger, nullable=True),
     sa.Column("server_ack_s", sa.Float, nullable=True),
     sa.Column("retries", sa.Integer, nullable=False),
+    # JSON list: how each of several destinations is doing; null for one.
+    sa.Column("destinations", sa.Text, nullable=True),
     sa.Column("fault", sa.String(24), nullable=True),
     # In English, and as JSON what it is made from (``reasons.Reason``).
     sa.Column("reason", sa.Text, nullable=True),

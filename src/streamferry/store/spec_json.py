@@ -13,7 +13,15 @@ from streamferry.media.watermark import Watermark
 from streamferry.reasons import Code, InvalidValue, Reason
 from streamferry.relay.spec import Codecs, Latency
 from streamferry.tasks.errors import InvalidField
-from streamferry.tasks.model import ContinueStrategy, SourceForm, StoredMark, TaskItem, TaskKind, TaskSpec
+from streamferry.tasks.model import (
+    ContinueStrategy,
+    SourceForm,
+    StoredMark,
+    TaskDestination,
+    TaskItem,
+    TaskKind,
+    TaskSpec,
+)
 from streamferry.tasks.series import Series
 
 _Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -50,6 +58,25 @@ class _AsTheyAre(BaseModel):
     codecs: Codecs = Codecs.ANY
     priority: int = 0
     series: Series | None = None
+    destination_id: int = 1
+    destination_name: str = ""
+    destination_enabled: bool = True
+    destination_latency: Latency | None = None
+
+
+class _StoredDestination(BaseModel):
+    """A further destination; server and key if they were given apart."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    id: int
+    url: str
+    parts: tuple[str, str] | None = None
+    name: str = ""
+    enabled: bool = True
+    latency: Latency | None = None
+    options: dict[str, Any] = {}
+    backup_of: int | None = None
 
 
 class _Stored(_AsTheyAre):
@@ -66,6 +93,7 @@ class _Stored(_AsTheyAre):
     placement: list[str] = []
     source_options: dict[str, Any] = {}
     destination_options: dict[str, Any] = {}
+    others: list[_StoredDestination] = []
 
 
 #: As they are stored: by names of the cloud API, since the first version.
@@ -91,6 +119,19 @@ def serialize_spec(spec: TaskSpec) -> str:
         placement=list(spec.placement),
         source_options=spec.source_options.to_json(),
         destination_options=spec.destination_options.to_json(),
+        others=[
+            _StoredDestination(
+                id=one.id,
+                url=one.url.reveal(),
+                parts=one.url.apart,
+                name=one.name,
+                enabled=one.enabled,
+                latency=one.latency,
+                options=one.options.to_json(),
+                backup_of=one.backup_of,
+            )
+            for one in spec.others
+        ],
         source_form=_FORMS[spec.source_form],
         continue_strategy=int(spec.continue_strategy),
         watermark=None if watermark is None else (watermark.pos_x, watermark.pos_y, watermark.ratio),
@@ -114,9 +155,19 @@ def parse_spec(
             **{name: getattr(stored, name) for name in _AsTheyAre.model_fields},
             kind=kind,
             items=tuple(TaskItem(MediaUrl.parse(url), start_s, end_s) for url, start_s, end_s in stored.items),
-            destination=MediaUrl.of_server(*stored.destination_parts)
-            if stored.destination_parts
-            else MediaUrl.parse(stored.destination),
+            destination=_parse_address(stored.destination, stored.destination_parts),
+            others=tuple(
+                TaskDestination(
+                    one.id,
+                    _parse_address(one.url, one.parts),
+                    one.name,
+                    one.enabled,
+                    one.latency,
+                    PeerOptions.from_json(one.options),
+                    one.backup_of,
+                )
+                for one in stored.others
+            ),
             placement=tuple(stored.placement),
             source_options=PeerOptions.from_json(stored.source_options),
             destination_options=PeerOptions.from_json(stored.destination_options),
@@ -130,6 +181,10 @@ def parse_spec(
         # pydantic's own message repeats the input.
         raise Unreadable(Reason.of(Code.TASK_OTHER_VERSION)) from None
     return replace(spec, watermark=_parse_watermark(stored.watermark, picture))
+
+
+def _parse_address(url: str, parts: tuple[str, str] | None) -> MediaUrl:
+    return MediaUrl.of_server(*parts) if parts else MediaUrl.parse(url)
 
 
 def _parse_watermark(

@@ -11,7 +11,7 @@ from streamferry.media.errors import Fault
 from streamferry.reasons import Code, Reason
 from streamferry.relay.spec import LEAD_MS
 from streamferry.relay.status import Playhead, State, Trouble
-from streamferry.store import freshness
+from streamferry.store import destination_cells, freshness
 from streamferry.store.cells import read_json, read_member, read_number, read_reason, read_time
 from streamferry.store.database import now_ms
 from streamferry.store.records import TaskRecord, TroubleRecord
@@ -101,6 +101,7 @@ def task_of(seal: Seal, row: sa.RowMapping) -> TaskRecord:
         problem=problem,
         callback_failures=read_number(row["callback_failures"]),
         callbacks_ended=row["callbacks_gone_ms"] is not None,
+        destinations=() if is_silent else destination_cells.read(row["destinations"]),
     )
 
 

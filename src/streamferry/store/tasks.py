@@ -9,10 +9,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from streamferry.media.watermark import Watermark
 from streamferry.relay.status import Playhead, State
-from streamferry.store import digests, freshness, pictures
+from streamferry.store import digests, freshness, pictures, task_destinations
 from streamferry.store.cells import read_time, reason_cells
 from streamferry.store.records import LockedTask, RunningTask, TaskCount, TaskRecord
-from streamferry.store.schema import run, task, task_spec, worker
+from streamferry.store.schema import run, task, task_destination, task_spec, worker
 from streamferry.store.seal import Seal
 from streamferry.store.spec_json import serialize_spec
 from streamferry.store.task_rows import TOLD, read_state, task_of
@@ -56,6 +56,7 @@ async def insert(
         },
     )
     await connection.execute(task_spec.insert(), {"task_id": task_id, **await _sealed(connection, seal, spec)})
+    await task_destinations.note(connection, seal, task_id, spec)
     await connection.execute(
         run.insert(),
         {
@@ -84,6 +85,7 @@ IDLE: dict[str, object] = {
     "retransmits": None,
     "delivery_kbps": None,
     "server_ack_s": None,
+    "destinations": None,
 }
 #: Values of a run row that is not in trouble.
 NO_TROUBLE: dict[str, object] = {
@@ -248,9 +250,18 @@ def _status_at(now: sa.ColumnElement[int] | int) -> sa.ColumnElement[int]:
 
 
 async def replace(
-    connection: AsyncConnection, seal: Seal, before: LockedTask, spec: TaskSpec, *, finished: bool
+    connection: AsyncConnection,
+    seal: Seal,
+    before: LockedTask,
+    spec: TaskSpec,
+    *,
+    finished: bool,
+    had_others: bool = False,
 ) -> None:
-    """Replace its spec. See ``change``."""
+    """Replace its spec, which had several destinations or not. See ``change``."""
+    if had_others:
+        await connection.execute(task_destination.delete().where(task_destination.c.task_id == before.task_id))
+    await task_destinations.note(connection, seal, before.task_id, spec)
     await change(connection, before, finished=finished, **digests.searched(seal, spec))
     await connection.execute(
         task_spec.update().where(task_spec.c.task_id == before.task_id).values(**await _sealed(connection, seal, spec))

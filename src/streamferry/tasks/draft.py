@@ -12,17 +12,25 @@ picture that is given as it was shown means the stored one (decision 0005).
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
-from enum import Enum
 from functools import partial
-from typing import Any, Final, TypeVar, get_args
+from typing import Any, TypeVar, get_args
 
-from streamferry.media.peer_options import NO_OPTIONS, End, shown_text
+from streamferry.media.peer_options import NO_OPTIONS, End
 from streamferry.media.url import REDACTED, MediaUrl
 from streamferry.media.watermark import Watermark
 from streamferry.reasons import Code, Reason
 from streamferry.relay.spec import ENDLESS, Codecs, Latency
 from streamferry.tasks import checks
 from streamferry.tasks.checks import AddressRules
+from streamferry.tasks.destinations import (
+    Address,
+    DestinationDraft,
+    DestinationEdit,
+    as_shown,
+    decide_destinations,
+)
+from streamferry.tasks.destinations import DestinationParts as DestinationParts
+from streamferry.tasks.destinations import ServerAndKey as ServerAndKey
 from streamferry.tasks.errors import InvalidField
 from streamferry.tasks.model import (
     DEFAULT_GROUP,
@@ -33,19 +41,12 @@ from streamferry.tasks.model import (
     TaskKind,
     TaskSpec,
 )
+from streamferry.tasks.options import CLEARED as CLEARED
+from streamferry.tasks.options import Cleared as Cleared
 from streamferry.tasks.options import OptionsDraft, decide_options
 from streamferry.tasks.texts import TEXTS
 from streamferry.tasks.windows import Endless, SeriesDraft, decide_window
 
-
-class Cleared(Enum):
-    """See ``CLEARED``."""
-
-    CLEARED = "cleared"
-
-
-#: Given as empty: the task's value is removed.
-CLEARED: Final = Cleared.CLEARED
 _Value = TypeVar("_Value")
 
 
@@ -56,23 +57,6 @@ class SourceDraft:
     url: str | None
     start_s: float = 0.0
     end_s: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class DestinationParts:
-    """A destination in three parts, instead of an address."""
-
-    host: str
-    app: str
-    stream: str
-
-
-@dataclass(frozen=True, slots=True)
-class ServerAndKey:
-    """A destination as platforms show it. A key of ``***`` is the present one, if the server is."""
-
-    server: str
-    key: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +73,13 @@ class WatermarkDraft:
 @dataclass(frozen=True, slots=True)
 class TaskDraft:
     """See the module; an empty text is absent, too. ``source_form``: of the sources, if they are a list. ``loops``: -1
-    is endless, 0 means as often as ``play_times`` says. ``texts``: by their names in ``TaskTexts``."""
+    is endless, 0 means as often as ``play_times`` says. ``texts``: by their names in ``TaskTexts``. ``destination`` and
+    its options are of the first; ``destinations`` are all, or one of them changes (``destination_edit``)."""
 
     kind: TaskKind | None = None
     sources: Sequence[SourceDraft] | None = None
     source_form: SourceForm = SourceForm.RANGES
-    destination: str | DestinationParts | ServerAndKey | None = None
+    destination: Address | None = None
     start_at: datetime | None = None
     end_at: datetime | Endless | None = None
     series: SeriesDraft | Cleared | None = None
@@ -112,6 +97,8 @@ class TaskDraft:
     watermark: WatermarkDraft | Cleared | None = None
     source_options: OptionsDraft | Cleared | None = None
     destination_options: OptionsDraft | Cleared | None = None
+    destinations: Sequence[DestinationDraft] | None = None
+    destination_edit: DestinationEdit | None = None
     texts: Mapping[str, str | Cleared] = field(default_factory=dict)
 
 
@@ -127,7 +114,14 @@ def decide_spec(draft: TaskDraft, current: TaskSpec | None, now: datetime, rules
     same_kind = current if current is not None and current.kind is kind else None
     form, items = _decide_sources(draft, kind, same_kind, is_new=current is None, rules=rules)
     cycle_mode, play_times, loops = _decide_loops(draft, kind, same_kind)
-    destination = _decide_destination(draft.destination, current, rules)
+    first, *others = decide_destinations(
+        draft.destinations,
+        DestinationDraft(to=draft.destination, options=draft.destination_options),
+        draft.destination_edit,
+        current.destinations if current else (),
+        kind,
+        rules,
+    )
     source_options = decide_options(
         "source_options",
         End.LIVE if kind is TaskKind.LIVE else End.FILES,
@@ -138,20 +132,10 @@ def decide_spec(draft: TaskDraft, current: TaskSpec | None, now: datetime, rules
         rules,
         is_retyped=draft.sources is not None and all(REDACTED not in (one.url or REDACTED) for one in draft.sources),
     )
-    destination_options = decide_options(
-        "destination_options",
-        End.DESTINATION,
-        draft.destination_options,
-        current.destination_options if current else NO_OPTIONS,
-        [destination],
-        [current.destination] if current else [],
-        rules,
-        is_retyped=draft.destination is not None and REDACTED not in _typed(draft.destination),
-    )
     return TaskSpec(
         kind=kind,
         items=items,
-        destination=destination,
+        destination=first.url,
         start_at=start_at,
         end_at=end_at,
         series=series,
@@ -172,7 +156,12 @@ def decide_spec(draft: TaskDraft, current: TaskSpec | None, now: datetime, rules
         callback_url=_decide_callback(draft.callback_url, current, rules),
         watermark=_decide_watermark(draft.watermark, current.watermark if current else None),
         source_options=source_options,
-        destination_options=destination_options,
+        destination_options=first.options,
+        destination_id=first.id,
+        destination_name=first.name,
+        destination_enabled=first.enabled,
+        destination_latency=first.latency,
+        others=tuple(others),
         **_decide_texts(draft.texts, current),
     )
 
@@ -230,42 +219,11 @@ def _decide_sources(
         same_place = known[index : index + 1]
         if one.url is None and not same_place:
             raise InvalidField(f"{field}.url", Code.FIELD_REQUIRED)
-        url = same_place[0] if one.url is None else _as_shown(one.url, same_place) or _as_shown(one.url, known)
+        url = same_place[0] if one.url is None else as_shown(one.url, same_place) or as_shown(one.url, known)
         url = url or checks.read_source(f"{field}.url", one.url or "", kind, rules)
         names = {"start_field": f"{field}.start_s", "end_field": f"{field}.end_s"}
         items.append(checks.check_item(url, one.start_s, one.end_s, **names))
     return SourceForm.SINGLE if kind is TaskKind.LIVE else draft.source_form, tuple(items)
-
-
-def _as_shown(text: str, known: Sequence[MediaUrl]) -> MediaUrl | None:
-    """The one address that is shown like this, if there is exactly one."""
-    if REDACTED not in text:
-        return None
-    shown = {url.reveal(): url for url in known if url.is_shown_as(text)}
-    return next(iter(shown.values())) if len(shown) == 1 else None
-
-
-def _decide_destination(
-    given: str | DestinationParts | ServerAndKey | None, current: TaskSpec | None, rules: AddressRules
-) -> MediaUrl:
-    if given is None:
-        return _present(current, "destination").destination
-    if isinstance(given, ServerAndKey):
-        server, key = given.server, given.key
-        if current is not None and (apart := current.destination.apart) is not None:
-            is_present = server.strip() in (apart[0], shown_text(apart[0]))
-            server = apart[0] if is_present else server
-            key = apart[1] if is_present and key == REDACTED else key
-        return checks.read_server_and_key(server, key, rules)
-    if isinstance(given, DestinationParts):
-        return checks.build_destination(given.host, given.app, given.stream, rules)
-    return _as_shown(given, [current.destination] if current else []) or checks.read_destination(given, rules)
-
-
-def _typed(given: str | DestinationParts | ServerAndKey) -> str:
-    if isinstance(given, str):
-        return given
-    return given.server + given.key if isinstance(given, ServerAndKey) else given.host + given.app + given.stream
 
 
 def _decide_loops(draft: TaskDraft, kind: TaskKind, current: TaskSpec | None) -> tuple[int | None, int | None, int]:

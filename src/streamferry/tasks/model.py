@@ -51,6 +51,7 @@ class CallbackEvent(StrEnum):
     ITEM_STARTED = "item_started"
     ITEM_FINISHED = "item_finished"
     ITEM_FAILED = "item_failed"
+    DESTINATION_CHANGED = "destination_changed"
     STOPPED = "stopped"
     FAILED = "failed"
     ENDED = "ended"
@@ -104,6 +105,22 @@ class TaskItem:
 
 
 @dataclass(frozen=True, slots=True)
+class TaskDestination:
+    """One of the destinations of a task. ``id`` is from 1 to 10; ``latency``: None is that of the task.
+
+    ``backup_of``: the id of one before it: both carry the same stamps.
+    """
+
+    id: int
+    url: MediaUrl
+    name: str = ""
+    enabled: bool = True
+    latency: Latency | None = None
+    options: PeerOptions = NO_OPTIONS
+    backup_of: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class StoredMark:
     """A watermark whose picture is in the store, and is read only when needed. Raises ValueError for a bad position."""
 
@@ -132,7 +149,8 @@ class TaskSpec(TaskTexts):
     files in the cache. ``latency``: of a live source, of no meaning for a list. ``codecs``: what the destination takes.
     ``placement``: labels of the worker that it needs, and ``priority``: which task is taken first; see ``placement``.
     ``source_options``: of all sources. ``watermark``: as it
-    was given, or as the store has it.
+    was given, or as the store has it. ``destination`` and what begins with that word are of the first destination;
+    ``others`` are the rest.
     """
 
     kind: TaskKind
@@ -157,6 +175,29 @@ class TaskSpec(TaskTexts):
     source_options: PeerOptions = NO_OPTIONS
     destination_options: PeerOptions = NO_OPTIONS
     series: Series | None = None
+    destination_id: int = 1
+    destination_name: str = ""
+    destination_enabled: bool = True
+    destination_latency: Latency | None = None
+    others: tuple[TaskDestination, ...] = ()
+
+    @property
+    def destinations(self) -> tuple[TaskDestination, ...]:
+        """All of them, in order."""
+        first = TaskDestination(
+            self.destination_id,
+            self.destination,
+            self.destination_name,
+            self.destination_enabled,
+            self.destination_latency,
+            self.destination_options,
+        )
+        return first, *self.others
+
+    @property
+    def pushed(self) -> tuple[TaskDestination, ...]:
+        """Those that are switched on."""
+        return tuple(one for one in self.destinations if one.enabled)
 
     @property
     def encodes(self) -> bool:

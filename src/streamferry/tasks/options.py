@@ -5,7 +5,8 @@ What is not given stays; an empty value clears. Values as they were shown, with 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from enum import Enum
+from typing import Any, Final
 
 from streamferry.media.peer_options import (
     CONNECT_PARAMETERS,
@@ -21,6 +22,16 @@ from streamferry.reasons import Code, InvalidPart
 from streamferry.relay.spec import check_options
 from streamferry.tasks.checks import AddressRules
 from streamferry.tasks.errors import InvalidField
+
+
+class Cleared(Enum):
+    """See ``CLEARED``."""
+
+    CLEARED = "cleared"
+
+
+#: Given as empty: the task's value is removed.
+CLEARED: Final = Cleared.CLEARED
 
 
 @dataclass(frozen=True, slots=True)

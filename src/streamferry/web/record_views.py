@@ -4,14 +4,17 @@ from datetime import datetime
 
 from streamferry.media.errors import Fault
 from streamferry.media.peer_options import shown_text
+from streamferry.media.url import MediaUrl
 from streamferry.reasons import NOT_TOLD
-from streamferry.store.records import EventRecord, TaskRecord
+from streamferry.store.records import DestinationRecord, EventRecord, TaskRecord
 from streamferry.tasks.model import StoredMark, TaskSpec
 from streamferry.tasks.series import Series
 from streamferry.tasks.texts import TEXTS
 from streamferry.tasks.times import NEVER
 from streamferry.web.addresses import show_callback, show_source
 from streamferry.web.views import (
+    DestinationRunView,
+    DestinationView,
     EventView,
     Kind,
     PlayheadView,
@@ -43,8 +46,8 @@ def show_task(record: TaskRecord, now: datetime) -> TaskView:
         series=_show_series(spec.series),
         sources=[SourceView(url=show_source(item.url), start_s=item.start_s, end_s=item.end_s) for item in spec.items],
         destination=spec.destination.redacted,
-        # Without a key of its own the server field may hold it.
-        destination_server=shown_text(apart[0]) if (apart := spec.destination.apart) and apart[1] else None,
+        destinations=_show_destinations(record),
+        destination_server=_show_server(spec.destination),
         loops=spec.loops,
         continue_strategy=Strategy[spec.continue_strategy.name],
         pre_download=spec.pre_download,
@@ -68,6 +71,44 @@ def _show_series(series: Series | None) -> SeriesView | None:
         return None
     exdates, rdates = series.dates
     return SeriesView(rule=series.rule, time_zone=series.time_zone, exdates=exdates, rdates=rdates)
+
+
+def _show_server(url: MediaUrl) -> str | None:
+    """Without a key of its own the server field may hold it."""
+    return shown_text(apart[0]) if (apart := url.apart) and apart[1] else None
+
+
+def _show_destinations(record: TaskRecord) -> list[DestinationView]:
+    runs = {one.id: one for one in record.destinations}
+    return [
+        DestinationView(
+            id=one.id,
+            to=one.url.redacted,
+            server=_show_server(one.url),
+            name=one.name,
+            enabled=one.enabled,
+            latency=one.latency,
+            options=one.options.shown(),
+            backup_of=one.backup_of,
+            run=_show_destination_run(run) if one.enabled and (run := runs.get(one.id)) else None,
+        )
+        for one in record.spec.destinations
+    ]
+
+
+def _show_destination_run(run: DestinationRecord) -> DestinationRunView:
+    return DestinationRunView(
+        state=run.state,
+        kbps_out=run.kbps_out,
+        bytes_out=run.bytes_out,
+        dropped_tags=run.dropped_tags,
+        lost_s=run.lost_ms / 1000,
+        retries=run.retries,
+        rtt_ms=run.rtt_ms,
+        fault=Fault(run.fault) if run.fault else None,
+        **(run.why.told() if run.why else NOT_TOLD),
+        in_trouble=run.in_trouble,
+    )
 
 
 def _show_watermark(spec: TaskSpec) -> WatermarkView | None:

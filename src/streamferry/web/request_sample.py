@@ -14,7 +14,7 @@ from starlette.datastructures import URL
 from streamferry.media.url import REDACTED
 from streamferry.tasks.draft import TaskDraft
 from streamferry.tasks.texts import TEXTS
-from streamferry.web.views import Kind, RequestView, TaskView
+from streamferry.web.views import DestinationView, Kind, RequestView, TaskView
 
 #: Makes the body of the SDK's call from a task, with the compatible API's names.
 SdkBody = Callable[[TaskView], dict[str, Any]]
@@ -52,7 +52,13 @@ def _rest_body(task: TaskView) -> dict[str, Any]:
     body = task.model_dump(mode="json", include={one.name for one in fields(TaskDraft)} | TEXTS.keys())
     if task.kind is Kind.LIVE:
         del body["loops"]
-    if task.destination_server is not None:
+    if len(task.destinations) > 1:
+        del body["destination"]
+        body.pop("destination_options", None)
+        body["destinations"] = [_rest_destination(one) for one in task.destinations]
+    else:
+        body.pop("destinations", None)
+    if task.destination_server is not None and "destination" in body:
         body["destination"] = {"server": task.destination_server, "key": REDACTED}
     if mark := task.watermark:
         body["watermark"] = {
@@ -61,6 +67,15 @@ def _rest_body(task: TaskView) -> dict[str, Any]:
             "y": mark.y,
             "ratio": mark.ratio,
         }
+    return {name: value for name, value in body.items() if value not in ("", None, {})}
+
+
+def _rest_destination(one: DestinationView) -> dict[str, Any]:
+    body = one.model_dump(mode="json", exclude={"run", "server"})
+    if one.server is not None:
+        body["to"] = {"server": one.server, "key": REDACTED}
+    if one.enabled:
+        del body["enabled"]
     return {name: value for name, value in body.items() if value not in ("", None, {})}
 
 

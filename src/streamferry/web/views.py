@@ -161,6 +161,45 @@ class RunView(View):
     trouble: TroubleView | None
 
 
+class DestinationRunView(View):
+    """What is happening at one of several destinations, as if the task had no other; see ``RunView``."""
+
+    state: State
+    kbps_out: int
+    bytes_out: int
+    dropped_tags: int
+    lost_s: float
+    retries: int
+    """Of this destination, and not of the source."""
+    rtt_ms: float | None
+    fault: Fault | None
+    reason: str | None
+    reason_code: str | None
+    reason_params: dict[str, Any] | None
+    in_trouble: bool
+
+
+class DestinationView(View):
+    """One of the destinations of a task."""
+
+    id: int
+    """Stays while others come and go."""
+    to: str
+    """Its address, redacted as a source is."""
+    server: str | None
+    """If server and key were given apart: the server, as it may be shown."""
+    name: str
+    enabled: bool
+    latency: Latency | None
+    """Null: that of the task."""
+    options: dict[str, Any]
+    """As ``destination_options``."""
+    backup_of: int | None
+    """The id of the one whose stamps it carries."""
+    run: DestinationRunView | None
+    """While the task runs with several destinations; else see ``run`` of the task."""
+
+
 class TaskView(View):
     """A task: what is wanted, and under ``run`` what is happening."""
 
@@ -178,7 +217,9 @@ class TaskView(View):
     series: SeriesView | None
     sources: list[SourceView]
     destination: str
-    """Redacted as a source is."""
+    """Redacted as a source is; the first, if it has several."""
+    destinations: list[DestinationView]
+    """All of them, in order. The task's state is that of the first that is switched on."""
     destination_server: str | None
     """If server and key were given apart: the server, as it may be shown."""
     loops: int

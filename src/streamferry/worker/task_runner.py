@@ -15,7 +15,18 @@ from typing import Protocol
 
 from streamferry.media.errors import Fault
 from streamferry.reasons import Code, Reason
-from streamferry.relay import ItemChange, ItemStep, Playhead, RelaySpec, RelayStatus, State, Trouble, move, move_ends
+from streamferry.relay import (
+    DestinationStatus,
+    ItemChange,
+    ItemStep,
+    Playhead,
+    RelaySpec,
+    RelayStatus,
+    State,
+    Trouble,
+    move,
+    move_ends,
+)
 from streamferry.relay.preview import Viewer
 from streamferry.worker.items import ItemFilter
 from streamferry.worker.ledger import Assignment, Change, Outcome, Report, Usage
@@ -76,7 +87,7 @@ class TaskRunner:
         self._is_handed_over = False
         self._is_renewing = False
         self._outcome: Outcome | None = None
-        self._final = self._reported = RelayStatus(State.WAITING, trouble=assignment.trouble)
+        self._final = self._reported = self._noted = RelayStatus(State.WAITING, trouble=assignment.trouble)
         # With the time at which they happened instead of their age.
         self._changes: list[Change] = []
         # Those in the last report.
@@ -269,7 +280,15 @@ class TaskRunner:
     def _note(self, status: RelayStatus, *, starting: bool = False) -> None:
         if self._is_renewing:
             return
-        self._keep(Change(status, self._loop.time(), starting))
+        before, self._noted = self._noted, status
+        now = self._loop.time()
+        if starting or _verdict(status) != _verdict(before):
+            self._keep(Change(status, now, starting))
+        # The first of several is told as the task itself.
+        known = {one.id: _verdict(one) for one in before.destinations[1:]}
+        for one in status.destinations[1:]:
+            if known.get(one.id) != _verdict(one):
+                self._keep(Change(status, now, destination=one))
         self._stir()
 
     def _note_item(self, item: ItemChange) -> None:
@@ -331,11 +350,16 @@ class TaskRunner:
         return None
 
 
+def _verdict(status: RelayStatus | DestinationStatus) -> tuple[object, ...]:
+    return status.state, status.fault, status.why
+
+
 def _besides_counters(status: RelayStatus) -> tuple[object, ...]:
     """What is reported at once: all but how large the counters are."""
     return (
         *(status.state, status.fault, status.why, status.trouble),
         *(status.playhead, status.item_end_ms, status.preparing_percent),
+        *((one.id, *_verdict(one), one.trouble) for one in status.destinations),
         *(status.media_time_ms > 0, status.kbps_in > 0, status.kbps_out > 0, status.sound_drift_ms is None),
     )
 

@@ -181,6 +181,22 @@ class Fields:
         "多个推流目的地仅用于直播来源；列表只有一个",
     )
     FIELD_DESTINATION_TWICE = ReasonCode("field.destination_twice", "{name} is there twice", "{name} 出现了两次")
+    FIELD_DESTINATION_OR_LIST = ReasonCode(
+        "field.destination_or_list",
+        "the first destination is given alone or in destinations, not both",
+        "第一个目的地单独给出或在 destinations 中给出，不能同时",
+    )
+    FIELD_DESTINATIONS_OFF = ReasonCode(
+        "field.destinations_off",
+        "at least one has to be switched on; stop the task to end them all",
+        "至少须启用一个；如需全部结束，请停止任务",
+    )
+    FIELD_DESTINATION_SAME = ReasonCode(
+        "field.destination_same", "is the same as destination {name}", "与目的地 {name} 相同"
+    )
+    FIELD_NO_DESTINATION = ReasonCode(
+        "field.no_destination", "the task has no destination {name}", "任务没有目的地 {name}"
+    )
     FIELD_BACKUP_OF = ReasonCode(
         "field.backup_of",
         "{name} can only be the backup of a destination before it, and both must be RTMP or RTMPS",

@@ -44,6 +44,12 @@ class CallbackBody(BaseModel):
         False, description="Whether the task will do nothing more unless somebody starts or changes it."
     )
     ItemsUntold: int = Field(0, description="Item events left out since the last one, because the items are short.")
+    Destination: int | None = Field(
+        None, description="Of several destinations the one that it is about. Null: the task has one."
+    )
+    DestinationState: status.State | None = Field(
+        None, description="What is being done there, in the event `destination_changed`."
+    )
 
 
 def serialize(record: DeliveryRecord) -> str:
@@ -74,4 +80,6 @@ def body_of(record: DeliveryRecord) -> CallbackBody:
         Attempt=detail.get("retries", 0),
         Final=detail.get("final", False),
         ItemsUntold=detail.get("untold", 0),
+        Destination=detail.get("destination"),
+        DestinationState=detail.get("destination_state"),
     )

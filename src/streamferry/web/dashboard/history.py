@@ -25,6 +25,7 @@ _EVENTS = frozenset(
     (
         *("created", "updated", "disabled", "enabled", "relaunched", "deleted"),
         *("claimed", "lost", "moved_on", "starting", "item_started", "item_failed", "item_finished"),
+        "destination_changed",
     )
 )
 #: View -> the kinds of events in it; none is all.

@@ -5,14 +5,15 @@ needs and what a value may be is decided there. Unknown fields are refused.
 """
 
 from dataclasses import fields
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, Strict
 
 from streamferry.media.peer_options import MAX_HEADERS, MAX_ROTATE_S, MAX_VALUE_CHARS
-from streamferry.relay.spec import MAX_ITEMS, Codecs, Latency
+from streamferry.relay.spec import MAX_DESTINATIONS, MAX_ITEMS, Codecs, Latency
 from streamferry.store.records import GroupTag
 from streamferry.tasks.checks import MAX_ADDRESS_CHARS, MAX_CALLBACK_CHARS, MAX_INT32
+from streamferry.tasks.destinations import NAME, DestinationDraft
 from streamferry.tasks.draft import CLEARABLE, CLEARED, ServerAndKey, SourceDraft, TaskDraft, WatermarkDraft
 from streamferry.tasks.model import ContinueStrategy, TaskKind
 from streamferry.tasks.options import OptionsDraft
@@ -45,6 +46,7 @@ Loops = Annotated[
 
 LocalTime = Annotated[str, Field(max_length=32)]
 End = AwareDatetime | Literal["never"]
+DestinationId = Annotated[int, Strict(), Field(ge=1, le=MAX_DESTINATIONS)]
 Header = Annotated[str, Field(max_length=100)]
 HeaderValue = Annotated[str, Field(max_length=MAX_VALUE_CHARS)]
 ConnectText = Annotated[str, Field(max_length=MAX_VALUE_CHARS, pattern=_NO_NUL)]
@@ -126,6 +128,31 @@ class SeriesBody(Body):
     """Starts of windows to add."""
 
 
+class DestinationBody(Body):
+    """One of several destinations. In a change, what is not given stays; null clears latency, options and
+    backup_of."""
+
+    to: Address | ServerBody | None = None
+    """An address, or server and key. Sent back as it was shown, with ``***``, it means the one that it has."""
+    name: Annotated[str, Field(max_length=NAME.max_chars, pattern=_NO_NUL)] | None = None
+    """What people call it, such as the platform's name."""
+    enabled: Switch | None = None
+    """Whether it is pushed to. Switching it touches no other destination."""
+    latency: Latency | None = None
+    """As of the task; without it, that of the task."""
+    options: OptionsBody | None = None
+    """As ``destination_options``."""
+    backup_of: DestinationId | None = None
+    """The id of one before it: both are sent the same media with the same stamps. Both have to be RTMP."""
+
+
+class ListedDestination(DestinationBody):
+    """A destination in the list of all."""
+
+    id: DestinationId | None = None
+    """Which one of the task's; without it, a new one, which gets the lowest number that is free."""
+
+
 class WatermarkBody(Body):
     """A picture over the video. When a task that has one is changed, fields that are not given stay."""
 
@@ -163,7 +190,10 @@ class TaskFields(Body):
     source_options: OptionsBody | None = None
     """Of all its sources."""
     destination_options: OptionsBody | None = None
-    """Of its destination."""
+    """Of its destination, the first if it has several."""
+    destinations: Annotated[list[ListedDestination], Field(min_length=1, max_length=MAX_DESTINATIONS)] | None = None
+    """All destinations, in order, instead of ``destination`` and its options. The task's state is that of the first
+    one that is switched on. Several are for live tasks."""
 
 
 class NewTask(TaskFields):
@@ -172,7 +202,8 @@ class NewTask(TaskFields):
     kind: Kind
     sources: Annotated[list[SourceBody], Field(min_length=1, max_length=MAX_ITEMS)]
     """One for a live task."""
-    destination: Address | ServerBody
+    destination: Address | ServerBody | None = None
+    """Needed, unless ``destinations`` are given."""
     start_at: AwareDatetime
     """To the second."""
     end_at: End
@@ -239,7 +270,10 @@ def to_draft(body: NewTask | TaskPatch) -> TaskDraft:
     if series is not None:
         given["series"] = SeriesDraft(series.rule, series.time_zone, series.exdates, series.rdates)
     given |= {name: OptionsDraft(**dict(one)) for name in _OPTIONS if (one := getattr(body, name)) is not None}
-    given["destination"] = ServerAndKey(to.server, to.key) if isinstance(to, ServerBody) else to
+    given["destination"] = _address(to)
+    given["destinations"] = (
+        None if body.destinations is None else [to_destination(one, one.id) for one in body.destinations]
+    )
     return TaskDraft(
         end_at=ENDLESS if body.end_at == "never" else body.end_at,
         **{"watermark": WatermarkDraft(mark.picture, mark.x, mark.y, mark.ratio) if mark else None, **given},
@@ -253,6 +287,20 @@ def to_draft(body: NewTask | TaskPatch) -> TaskDraft:
     )
 
 
+def to_destination(body: DestinationBody, number: int | None) -> DestinationDraft:
+    """A draft of one destination. What is given as null is cleared."""
+    empty = {name: CLEARED for name in ("latency", "options", "backup_of") if name in body.model_fields_set}
+    given: dict[str, Any] = {"latency": body.latency, "backup_of": body.backup_of}
+    if body.options is not None:
+        given["options"] = OptionsDraft(**dict(body.options))
+    given = empty | {name: value for name, value in given.items() if value is not None}
+    return DestinationDraft(number, _address(body.to), body.name, body.enabled, **given)
+
+
+def _address(to: str | ServerBody | None) -> str | ServerAndKey | None:
+    return ServerAndKey(to.server, to.key) if isinstance(to, ServerBody) else to
+
+
 _OPTIONS = ("source_options", "destination_options")
 #: Fields of a task that a draft takes unchanged from a body.
 _AS_THEY_ARE = {one.name for one in fields(TaskDraft)} & TaskPatch.model_fields.keys() - {
@@ -262,6 +310,7 @@ _AS_THEY_ARE = {one.name for one in fields(TaskDraft)} & TaskPatch.model_fields.
     "watermark",
     "end_at",
     "destination",
+    "destinations",
     *_OPTIONS,
 }
 

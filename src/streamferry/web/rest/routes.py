@@ -16,8 +16,11 @@ from streamferry.control.address_rules import address_rules
 from streamferry.control.callbacks.delivery_actions import Callbacks
 from streamferry.control.library import Library
 from streamferry.control.samples import Samples
+from streamferry.relay.spec import MAX_DESTINATIONS
 from streamferry.relay.status import State
 from streamferry.tasks.checks import MAX_INT32, AddressRules
+from streamferry.tasks.destinations import DestinationEdit
+from streamferry.tasks.draft import TaskDraft
 from streamferry.tasks.model import DeliveryState
 from streamferry.web import operation_views, views
 from streamferry.web.preview_responses import PreviewResponses
@@ -50,6 +53,7 @@ class RestSettings:
 #: Anything else is simply the id of no task: the pattern is for readers of the document.
 TaskId = Annotated[str, Path(description="32 hexadecimal digits.", json_schema_extra={"pattern": "^[0-9a-f]{32}$"})]
 WorkerId = Annotated[str, Path(description="As the list has it.", max_length=64)]
+DestinationId = Annotated[int, Path(ge=1, le=MAX_DESTINATIONS, description="The number of one of its destinations.")]
 EventId = Annotated[str, Path(description="As its receiver got it.", max_length=64)]
 PageNumber = Annotated[int, Query(ge=1, le=1_000_000, description="Counts from 1.")]
 #: Most bytes of addresses and other texts on one page of tasks.
@@ -107,6 +111,9 @@ class Routes:
             ("GET", "/tasks/{task_id}/events", self.list_latest_events, 200, "tasks"),
             ("GET", "/tasks/{task_id}/samples", self.list_samples, 200, "tasks"),
             ("GET", "/tasks/{task_id}/request", self.get_request, 200, "tasks"),
+            ("POST", "/tasks/{task_id}/destinations", self.add_destination, 201, "tasks"),
+            ("PATCH", "/tasks/{task_id}/destinations/{destination_id}", self.update_destination, 200, "tasks"),
+            ("DELETE", "/tasks/{task_id}/destinations/{destination_id}", self.remove_destination, 200, "tasks"),
             ("POST", "/tasks/{task_id}/{verb}", self.ask_task, 200, "tasks"),
             ("GET", "/events", self.list_events, 200, "events"),
             ("GET", "/events/latest", self.list_recent_events, 200, "events"),
@@ -189,6 +196,30 @@ class Routes:
         seen = _read_version(if_match)
         expected = body.version if seen is None else seen
         return await self._writes.update_task(task_id, bodies.to_draft(body), expected_version=expected)
+
+    async def add_destination(
+        self, task_id: TaskId, body: bodies.DestinationBody, if_match: IfMatch = None
+    ) -> views.TaskView:
+        """Push to one more; the others do not notice."""
+        edit = DestinationEdit(None, bodies.to_destination(body, None))
+        return await self._edit(task_id, edit, if_match)
+
+    async def update_destination(
+        self, task_id: TaskId, destination_id: DestinationId, body: bodies.DestinationBody, if_match: IfMatch = None
+    ) -> views.TaskView:
+        """Change the fields given of one destination, or switch it on or off; the others do not notice."""
+        edit = DestinationEdit(destination_id, bodies.to_destination(body, destination_id))
+        return await self._edit(task_id, edit, if_match)
+
+    async def remove_destination(
+        self, task_id: TaskId, destination_id: DestinationId, if_match: IfMatch = None
+    ) -> views.TaskView:
+        """End the broadcast there and forget the destination; the others do not notice."""
+        return await self._edit(task_id, DestinationEdit(destination_id), if_match)
+
+    async def _edit(self, task_id: str, edit: DestinationEdit, if_match: str | None) -> views.TaskView:
+        draft = TaskDraft(destination_edit=edit)
+        return await self._writes.update_task(task_id, draft, expected_version=_read_version(if_match))
 
     async def delete_task(self, task_id: TaskId) -> None:
         """Delete a task; a running one is stopped. Its events and usage are kept."""

@@ -34,7 +34,10 @@ def routes(rest: Rest) -> list[tuple[str, str]]:
     """Method and path of every route there is, parameters filled in, and one that there is not."""
     paths = {"/openapi.json": ("GET",), "/docs": ("GET",), "/no/such/path": ("GET",), **rest.app.openapi()["paths"]}
     found = [
-        (method.upper(), path.format(task_id="0" * 32, verb="stop", name="sport", event_id="evt_x", worker_id="w"))
+        (
+            method.upper(),
+            path.format(task_id="0" * 32, verb="stop", name="sport", event_id="evt_x", worker_id="w", destination_id=1),
+        )
         for path, methods in paths.items()
         for method in methods
     ]

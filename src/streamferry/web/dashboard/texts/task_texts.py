@@ -28,6 +28,7 @@ TEXTS = {
     "event.disabled": ("Stopped by a user", "用户停止"),
     "event.enabled": ("Continued by a user", "用户继续"),
     "event.item_failed": ("File skipped", "跳过文件"),
+    "event.destination_changed": ("Destination", "推流目的地"),
     "event.item_finished": ("File ended", "文件播完"),
     "event.item_started": ("File began", "开始播放文件"),
     "event.lost": ("Lost by its worker", "工作进程失去任务"),
