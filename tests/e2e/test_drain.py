@@ -18,6 +18,7 @@ from kit.service_program import ServiceProgram
 from kit.sightings import KnownFrames, Sightings
 from streamferry.control.actions import Actions
 from streamferry.media.url import MediaUrl
+from streamferry.store.records import Intent
 from streamferry.tasks.model import TaskItem, TaskKind, TaskSpec
 from streamferry.worker.worker import LEASE_S
 
@@ -82,8 +83,14 @@ async def stage(
     assert "Traceback" not in stage.service.errors
 
 
-async def test_a_drained_worker_hands_over_at_a_keyframe(stage: Stage, nginx: NginxRtmp, clips: ClipFactory) -> None:
-    """Every stream goes on elsewhere before its lease would have ended, a list with the very next frame."""
+@pytest.mark.parametrize("how", ["it is told to leave", "it is drained"])
+async def test_a_drained_worker_hands_over_at_a_keyframe(
+    stage: Stage, nginx: NginxRtmp, clips: ClipFactory, how: str
+) -> None:
+    """Every stream goes on elsewhere before its lease would have ended, a list with the very next frame.
+
+    A worker that an operator drains stays, empty.
+    """
     sightings = stage.sightings
     async with stage.worker("leaver") as leaver:
         async with asyncio.timeout(30):
@@ -95,8 +102,13 @@ async def test_a_drained_worker_hands_over_at_a_keyframe(stage: Stage, nginx: Ng
         await stage.wait_all_shown(set(stage.made), 0)
         moved = await stage.held_by("leaver")
         assert moved
-        leaver.process.send_signal(signal.SIGTERM)
         told_at = asyncio.get_running_loop().time()
+        if how == "it is drained":
+            await stage.actions.set_intent("leaver", Intent.DRAINING)
+            await stage.wait_all_shown(moved, told_at)
+            assert leaver.process.poll() is None
+            assert await stage.held_by("leaver") == set()
+        leaver.process.send_signal(signal.SIGTERM)
         await stage.wait_all_shown(moved, told_at)
         assert await asyncio.to_thread(leaver.process.wait, 30) == 0
     gaps_s = []
