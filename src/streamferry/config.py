@@ -166,6 +166,10 @@ class Settings(BaseSettings):
         description="What the workers of this machine are, separated by `,`, such as `region=eu,egress=192.0.2.7`. A "
         "task may ask for labels (`placement`), and only workers that have them all take it.",
     )
+    share_pulls: bool = Field(
+        True,
+        description="Whether live tasks of one worker with the same source, by address and options, pull it once.",
+    )
     rebalance: bool = Field(
         True,
         description="Whether workers that are more than 80 % full hand tasks over to workers that are less than half "
@@ -340,6 +344,7 @@ class Settings(BaseSettings):
             "capacity_kbps": str(self.capacity_kbps or ""),
             "capacity_encodes": "" if self.capacity_encodes is None else str(self.capacity_encodes),
             "labels": ",".join(self.labels),
+            "share_pulls": "yes" if self.share_pulls else "",
             "ffmpeg": self.ffmpeg,
             "ca_file": str(self.ca_file or ""),
             "log_level": self.log_level,

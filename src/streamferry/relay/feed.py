@@ -216,6 +216,17 @@ class LiveFeed:
         if self._silence is not None:
             self._close_fast_path()
 
+    @property
+    def source_headers(self) -> list[Tag]:
+        """See ``source.shared.SoleFeed``; nothing that was made here."""
+        made = AUDIO if self._silence is not None else None
+        return [(tag[0], 0, tag[2]) for tag in self._timeline.headers if tag[0] != made]
+
+    def read_from(self, inlet: LiveInlet) -> None:
+        """See ``source.shared.SoleFeed``: from here on nothing is simple."""
+        self._close_fast_path()
+        self._inlet, self._outlet = inlet, None
+
     def _close_fast_path(self) -> None:
         if (fast_path := self.fast_path) is not None:
             self._bytes_in += fast_path.bytes_in

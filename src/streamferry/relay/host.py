@@ -28,6 +28,7 @@ from streamferry.relay.spec import RelaySpec
 from streamferry.relay.status import ItemChange, Playhead, RelayStatus, State, Switch, Totals, Trouble
 from streamferry.relay.turns import Turns
 from streamferry.source.live import SCRATCH_BYTES
+from streamferry.source.shared import SharedPulls
 
 _log = logging.getLogger("streamferry.relay")
 
@@ -272,7 +273,11 @@ class RelayHost:
     A ``store`` that is given is taken over: it is closed at the end.
     """
 
-    def __init__(self, *, store: PreparedStore | None = None, network: Network | None = None) -> None:
+    def __init__(
+        self, *, store: PreparedStore | None = None, network: Network | None = None, shares_pulls: bool = False
+    ) -> None:
+        """``shares_pulls``: whether relays of the same live source pull it once."""
+        self._pulls = SharedPulls() if shares_pulls else None
         self._network = network or Network()
         self._store = store or PreparedStore(
             allow=self._network.allow, tls=self._network.tls, home=Home.of_environment()
@@ -337,6 +342,7 @@ class RelayHost:
                 on_switch=on_switch,
                 on_attempt=self._collector.note_attempt,
                 trouble=trouble,
+                pulls=self._pulls,
             )
 
         relay = Relay(spec, self._group, self._turns, new_run, log, trouble)

@@ -19,6 +19,7 @@ from streamferry.relay.network import Network
 from streamferry.relay.spec import RelaySpec
 from streamferry.relay.status import OnAir, Playhead, State
 from streamferry.relay.vitals import End, Phase, Vitals
+from streamferry.source.shared import SharedPulls
 
 #: What a keeper does, from its start until it is cancelled.
 Keep = Callable[[], Coroutine[None, None, None]]
@@ -37,10 +38,12 @@ class RunContext:
         network: Network,
         log: "logging.LoggerAdapter[logging.Logger]",
         *,
+        pulls: SharedPulls | None = None,
         on_attempt: Callable[[], None],
         inspect: Callable[[float], object],
     ) -> None:
-        """``on_attempt``: called for each attempt that failed. ``inspect``: checks the run, at a monotonic time."""
+        """``pulls``: those that runs share. ``on_attempt``: called for each attempt that failed. ``inspect``: checks
+        the run, at a monotonic time."""
         self.spec = spec
         self.flow = flow
         #: Those of the first destination.
@@ -49,6 +52,8 @@ class RunContext:
         self.on_air: OnAir | None = None
         self.first_list: FileFeed | None = None
         self.network = network
+        # Its own, if it shares none.
+        self.pulls = pulls or SharedPulls()
         self.log = log
         self.on_attempt = on_attempt
         self._inspect = inspect

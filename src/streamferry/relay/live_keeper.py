@@ -1,5 +1,6 @@
 """The keeper of a live source."""
 
+import json
 import time
 
 from streamferry.media.errors import MediaError, SourceError, SourceNotH264
@@ -16,6 +17,7 @@ from streamferry.relay.vitals import Phase
 from streamferry.source import FfmpegMemory, SourceMemory, open_live
 from streamferry.source.http_flv import HttpFlvInlet
 from streamferry.source.rtmp import RtmpInlet
+from streamferry.source.shared import Share
 from streamferry.source.ts import TsInlet
 
 #: Attempts that come quickly, before the pauses grow: about a minute. An attempt costs its peer a connection,
@@ -36,6 +38,8 @@ class LiveKeeper:
         # The drift of its sound, over all its sessions.
         self._drift = Drift()
         self._memory = SourceMemory()
+        # Its part of the pull that is open.
+        self._share: Share | None = None
         # Whether a session of the source has been there, which the next may repeat.
         self._has_played = False
         # Whether it has to be encoded for its destination: known once it has sent something.
@@ -72,6 +76,10 @@ class LiveKeeper:
                 backoff.note_session(time.monotonic() - source.since)
             except SourceError as refused:
                 error = refused
+            finally:
+                if self._share is not None:
+                    self._share.close()
+                    self._share = None
             await context.pause(source, error, backoff)
 
     async def _open(self, memory: SourceMemory, pause_s: float) -> LiveFeed | EncodedFeed:
@@ -81,13 +89,19 @@ class LiveKeeper:
         only_h264 = spec.codecs is Codecs.H264
         drift = None if spec.source_options.keep_drift else self._drift
         network = self._context.network.options(spec.source_options)
-        inlet = await open_live(url, **network, memory=memory)
-        waits_for_publisher = isinstance(inlet, RtmpInlet | HttpFlvInlet)
-        may_replay = self._has_played and (waits_for_publisher or isinstance(inlet, TsInlet))
+        encodes = mark is not None or self._encodes
+        # Whoever wants the same in the same way shares one pull.
+        same = (url.reveal(), json.dumps(spec.source_options.to_json(), sort_keys=True))
+        share = self._share = await self._context.pulls.open(
+            same, lambda: open_live(url, **network, memory=memory), alone=not encodes
+        )
+        inlet = share.inlet
+        waits_for_publisher = isinstance(share.origin, RtmpInlet | HttpFlvInlet)
+        may_replay = self._has_played and (waits_for_publisher or isinstance(share.origin, TsInlet))
         self._has_played = True
-        if mark is None and not self._encodes:
+        if not encodes:
             outlet = self._context.flow.outlet
-            return LiveFeed(
+            feed = LiveFeed(
                 inlet,
                 timeline,
                 self._scratch,
@@ -101,6 +115,8 @@ class LiveKeeper:
                 only_h264=only_h264,
                 was_mute=memory.is_mute,
             )
+            share.pulled_by(feed)
+            return feed
         processing = Processing(watermark=mark, encoder=LIVE_ENCODER, only_h264=only_h264)
         return await open_encoded(inlet, processing, url, timeline, self._scratch, drift=drift, silence=silence)
 

@@ -31,6 +31,7 @@ from streamferry.relay.preview import Preview, Viewer
 from streamferry.relay.spec import RelaySpec, RunKind
 from streamferry.relay.status import ItemChange, Playhead, RelayStatus, State, Switch, Totals, Trouble
 from streamferry.relay.vitals import Phase, Verdict, Vitals
+from streamferry.source.shared import SharedPulls
 from streamferry.timeline import Timeline
 
 
@@ -52,7 +53,9 @@ class RelayRun:
         on_switch: Callable[[Switch], None] = lambda switch: None,
         on_attempt: Callable[[], None] = lambda: None,
         trouble: Trouble | None = None,
+        pulls: SharedPulls | None = None,
     ) -> None:
+        """``pulls``: those of live sources that runs share; None: none."""
         self._beat = beat
         self._on_change = on_change
         kind = self.kind = spec.kind
@@ -63,7 +66,9 @@ class RelayRun:
         self._preview = Preview(flow.outlet, flow)
         self._began_at = began_at
         vitals = Vitals(flow, trouble)
-        self._context = RunContext(spec, flow, vitals, network, log, on_attempt=on_attempt, inspect=self._inspect)
+        self._context = RunContext(
+            *(spec, flow, vitals, network, log), pulls=pulls, on_attempt=on_attempt, inspect=self._inspect
+        )
         self._source: SourceKeeper
         if isinstance(flow, ListFlow):
             self._source = ListKeeper(self._context, flow, PreparedList(store), on_item)

@@ -73,7 +73,9 @@ async def work(
         store = await _open_store(settings, stack, stopping)
         if store is None:
             return
-        host = await stack.enter_async_context(RelayHost(store=files, network=network))
+        host = await stack.enter_async_context(
+            RelayHost(store=files, network=network, shares_pulls=settings.share_pulls)
+        )
         # The preview server needs the worker, whose ledger needs the server's address.
         previews = await stack.enter_async_context(
             PreviewServer(settings.worker_host, Passes(store.seal.sign), lambda task_id: worker.open_preview(task_id))

@@ -67,6 +67,7 @@ class WorkerSettings:
     capacity_kbps: int | None
     capacity_encodes: int | None
     labels: tuple[str, ...]
+    share_pulls: bool
     ffmpeg: str
     ca_file: Path | None
     log_level: str
@@ -92,6 +93,7 @@ class WorkerSettings:
             capacity=int(values["capacity"]),
             capacity_kbps=_number(values.get("capacity_kbps", "")),
             capacity_encodes=_number(values.get("capacity_encodes", "")),
+            share_pulls=values.get("share_pulls", "") == "yes",
             labels=tuple(one for one in values.get("labels", "").split(",") if one),
             ffmpeg=values.get("ffmpeg", ""),
             ca_file=Path(ca_file) if ca_file else None,

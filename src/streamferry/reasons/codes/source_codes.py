@@ -34,6 +34,11 @@ class Sources:
         "a live source cannot be read from {scheme}: addresses",
         "无法从 {scheme}: 地址读取直播来源",
     )
+    SOURCE_NOT_READ = ReasonCode(
+        "source.not_read",
+        "the relay fell {seconds:g} s behind the pull that it shares with others",
+        "转推落后于共享拉流 {seconds:g} 秒",
+    )
     SOURCE_CLOSED = ReasonCode("source.closed", "the source closed the stream", "来源关闭了流")
     SOURCE_REFUSED = ReasonCode("source.refused", "{url}: {why}", "{url}：{why}")
     SOURCE_FFMPEG_KILLED = ReasonCode(
