@@ -477,6 +477,24 @@ async def test_a_task_nobody_ran_is_concluded_after_its_window(desk: Desk) -> No
     assert await desk.kinds(task_id) == ["created", "ended"]
 
 
+async def test_a_window_that_ended_with_its_worker_dead_was_told_as_that(desk: Desk) -> None:
+    """X-3: "its worker is gone" was the last that was heard of a task that has simply ended."""
+    (task_id,) = await desk.make()
+    await desk.register("one")
+    await desk.claim("one")
+    (held,) = await desk.held("one")
+    await desk.report("one", [report_of(held)])
+    await desk.shift(worker, "lease_ms", workers.LEASE_MS + 1)
+    assert await desk.free_expired() == 1
+    assert "worker" in ((await desk.actions.get_task(task_id)).reason or "")
+    await desk.shift(task, "end_ms", 7 * 24 * 3_600_000)
+    assert await desk.conclude() == 1
+    record = await desk.actions.get_task(task_id)
+    assert (record.state, record.fault, record.reason) == (State.ENDED, None, None)
+    last = (await desk.actions.list_feed(task_id))[-1]
+    assert (last.kind, last.detail) == ("ended", {"final": True})
+
+
 @pytest.mark.parametrize(("strategy", "expected"), [(0, Playhead(0, 0, 4_000)), (1, Playhead(3, 0, 4_000 - LEAD_MS))])
 async def test_a_take_over_follows_the_continue_strategy(desk: Desk, strategy: int, expected: Playhead) -> None:
     """30 s after the break a list of 10 s is at the break again, or three loops on (and what this test took).
