@@ -15,7 +15,6 @@ import httpx
 from streamferry.media.errors import SourceError, SourceForbidden, SourceRejected, SourceUnreachable, SourceUnsupported
 from streamferry.media.url import MediaUrl
 from streamferry.net.folders import Folders
-from streamferry.prepare.container import MAX_DISGUISE_BYTES, segment_offset
 from streamferry.prepare.fetch import FIRST_PAUSE, LAST_PAUSE, MAX_FRUITLESS, range_start
 from streamferry.prepare.inspection import encryption_of
 from streamferry.prepare.origin import CLIENT_OPTIONS, raise_for_status, source_error
@@ -23,6 +22,7 @@ from streamferry.prepare.playlist import Part, PartKey
 from streamferry.prepare.route import Route
 from streamferry.reasons import Code, Reason
 from streamferry.wire.aes_cbc import BLOCK_BYTES, Decryption
+from streamferry.wire.segment_kind import MAX_DISGUISE_BYTES, segment_offset
 
 _READ_BYTES = 256 << 10
 _KEPT_KEYS = 64

@@ -12,6 +12,7 @@ from streamferry.wire.mp4 import Mp4Demuxer
 from streamferry.wire.mpegts import TsDemuxer
 from streamferry.wire.mpegts.stamps import TURN_TICKS
 from streamferry.wire.packed_audio import PackedAudio
+from streamferry.wire.segment_kind import SegmentKind, segment_kind
 
 #: Most that is received at once.
 RECEIVE_BYTES = 256 << 10
@@ -46,8 +47,12 @@ _TRACK_LAG_MS, _TRACK_LAG_SEGMENTS = 3_000, 1.5
 # Stamps of 33 bits at 90 kHz.
 _TURN_MS = round(TURN_TICKS / 90)
 _LOOK_BYTES = 16
-# What fragmented MP4 begins with (ISO/IEC 14496-12; CMAF).
-_BOXES = frozenset((b"ftyp", b"styp", b"moov", b"moof", b"sidx", b"emsg", b"prft", b"free"))
+# What reads a segment.
+_DEMUXERS: "dict[SegmentKind, type[PackedAudio] | type[TsDemuxer] | type[Mp4Demuxer]]" = {
+    SegmentKind.TS: TsDemuxer,
+    SegmentKind.MP4: Mp4Demuxer,
+    SegmentKind.PACKED_AUDIO: PackedAudio,
+}
 
 
 class NeedsFfmpeg(SourceEnded):
@@ -301,7 +306,7 @@ class RenditionReader:
     def _begin_media(self, head: bytes, header: bytes, tags: list[Tag]) -> None:
         """The first bytes of a segment are there."""
         demuxer = self._demuxer
-        kind = _demuxer_of(header or head)
+        kind = _DEMUXERS[segment_kind(header or head)]
         if not isinstance(demuxer, kind):
             if demuxer is not None:
                 demuxer.finish(tags)
@@ -357,12 +362,3 @@ class RenditionReader:
         """Whether a segment that begins there is on the same clock as the one before, whatever the playlist says."""
         ahead_ms = stamp_ms - self._top_ms
         return -1000 < ahead_ms < 1000 or (ahead_ms > -1000 and abs(stamp_ms - self._next_begin_ms) <= _OTHER_CLOCK_MS)
-
-
-def _demuxer_of(head: bytes) -> "type[PackedAudio] | type[TsDemuxer] | type[Mp4Demuxer]":
-    """What reads the media that begins so."""
-    if head[4:8] in _BOXES:
-        return Mp4Demuxer
-    if head.startswith(b"ID3") or (head[:1] == b"\xff" and head[1:2] > b"\xdf"):
-        return PackedAudio
-    return TsDemuxer
