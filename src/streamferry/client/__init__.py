@@ -20,7 +20,7 @@ from streamferry.client.errors import (
     RateLimited,
     ServerError,
 )
-from streamferry.client.models import NewTask, Task, TaskChange, TaskList, VodSource, Watermark
+from streamferry.client.models import Destination, NewTask, Task, TaskChange, TaskList, VodSource, Watermark
 from streamferry.client.service import AsyncLiveService, LiveService
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "ClientError",
     "Credentials",
     "CredentialsMissing",
+    "Destination",
     "InvalidParam",
     "LiveService",
     "NewTask",

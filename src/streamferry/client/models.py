@@ -61,6 +61,20 @@ class Watermark(Model):
         )
 
 
+class Destination(Model):
+    """One of several destinations of a live task: streamferry's own addition to the API."""
+
+    id: int | None = None
+    dst_addr: str | None = None
+    server: str | None = None
+    key: str | None = Field(None, repr=False)
+    name: str | None = None
+    enabled: int | None = None
+    latency: Literal["low", "normal", "dense"] | None = None
+    backup_of: int | None = None
+    run: "Run | None" = Field(None, exclude=True)
+
+
 class _TaskFields(Model):
     title: str | None = None
     group_name: str | None = None
@@ -72,6 +86,7 @@ class _TaskFields(Model):
     cycle_mode: int | None = None
     play_times: int | None = None
     dst_addr: str | None = None
+    destinations: list[Destination] | None = None
     domain: str | None = None
     app: str | None = None
     stream: str | None = None
@@ -137,6 +152,7 @@ class Task(Model):
     cycle_mode: int | None = None
     play_times: int | None = None
     dst_addr: str = ""
+    destinations: list[Destination] = Field(default_factory=list)
     dst_addr_type: int | None = None
     callback_url: str = ""
     continue_strategy: int | None = None

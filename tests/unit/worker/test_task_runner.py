@@ -10,7 +10,16 @@ import pytest
 from streamferry.media.errors import Fault
 from streamferry.media.url import MediaUrl
 from streamferry.reasons import Reason
-from streamferry.relay import Item, ItemChange, ItemStep, Playhead, RelaySpec, RelayStatus, State
+from streamferry.relay import (
+    DestinationStatus,
+    Item,
+    ItemChange,
+    ItemStep,
+    Playhead,
+    RelaySpec,
+    RelayStatus,
+    State,
+)
 from streamferry.worker import Assignment, Outcome
 from streamferry.worker.task_runner import TaskRunner, decide_spec
 
@@ -178,6 +187,42 @@ async def test_changes_that_came_while_a_report_was_on_its_way_were_lost_when_th
     second = stage.performance.report()
     assert second is not None
     assert [change.status.reason for change in second.changes] == [str(number) for number in range(199, 249)]
+
+
+async def test_each_of_several_destinations_is_reported_by_its_changes() -> None:
+    """The first as the task itself; each of the others once for each change, and at once."""
+
+    def status(first: State, second: State, sent: int = 0) -> RelayStatus:
+        each = (DestinationStatus("1", first), DestinationStatus("4", second, bytes_out=sent))
+        return RelayStatus(first, destinations=each)
+
+    stage = Stage()
+    relay = await stage.begin()
+    for one in (
+        status(State.CONNECTING, State.CONNECTING),
+        status(State.STREAMING, State.CONNECTING),
+        status(State.STREAMING, State.RETRYING),
+        status(State.STREAMING, State.RETRYING, sent=5),
+        status(State.STREAMING, State.STREAMING),
+    ):
+        relay.become(one)
+    report = stage.performance.report()
+    assert report is not None
+    changes = [(one.status.state, one.destination) for one in report.changes]
+    told = [(state, one and (one.id, one.state)) for state, one in changes]
+    assert told == [
+        (State.PREPARING, None),
+        (State.CONNECTING, None),
+        (State.CONNECTING, ("4", State.CONNECTING)),
+        (State.STREAMING, None),
+        (State.STREAMING, ("4", State.RETRYING)),
+        (State.STREAMING, ("4", State.STREAMING)),
+    ]
+    stage.performance.confirm(report)
+    relay.status = status(State.STREAMING, State.STREAMING, sent=9)
+    assert stage.performance.report() is None
+    relay.status = status(State.STREAMING, State.STALLED)
+    assert stage.performance.report() is not None
 
 
 async def test_a_change_that_is_not_about_the_media_leaves_the_relay_alone() -> None:

@@ -22,6 +22,7 @@ NAMES = {
     "destination.host": "Domain",
     "destination.app": "App",
     "destination.stream": "Stream",
+    "destinations": "Destinations",
     "watermark": "Watermark",
     "watermark.picture": "Watermark.Picture",
     "watermark.x": "Watermark.RelativePosX",
@@ -34,6 +35,16 @@ NAMES = {
     "event_id": "EventId",
 }
 _SOURCE = re.compile(r"sources\[(\d+)\]\.(url|start_s|end_s)")
+
+
+_DESTINATION = re.compile(r"destinations\[(\d+)\](?:\.(id|name|server|key|backup_of))?")
+_OF_DESTINATION = {
+    "id": "Id",
+    "name": "Name",
+    "server": "Server",
+    "key": "Key",
+    "backup_of": "BackupOf",
+}
 
 
 class SourceNames(NamedTuple):
@@ -60,6 +71,8 @@ def name_of(field: str, sources: SourceNames = SOURCE_NAMES[SourceForm.RANGES]) 
         return sources.sources
     if found := _SOURCE.fullmatch(field):
         return str(getattr(sources, found[2])).format(found[1])
+    if found := _DESTINATION.fullmatch(field):
+        return f"Destinations[{found[1]}].{_OF_DESTINATION.get(found[2] or '', 'DstAddr')}"
     return NAMES.get(field, field)
 
 

@@ -9,8 +9,9 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from streamferry.relay.spec import LIVE_SCHEMES, PUSH_SCHEMES, VOD_SCHEMES
+from streamferry.relay.spec import LIVE_SCHEMES, MAX_DESTINATIONS, PUSH_SCHEMES, VOD_SCHEMES
 from streamferry.tasks.checks import MAX_ADDRESS_CHARS, MAX_INT32
+from streamferry.tasks.destinations import NAME
 from streamferry.web.compat.api_errors import ApiError, ErrorCode
 
 _UNSET: tuple[object, ...] = (None, "", [])
@@ -90,6 +91,23 @@ class WatermarkBody(Body):
     Ratio: Seconds | None = Field(None, description="Width as a fraction of the video's width, above 0 and at most 1.")
 
 
+class DestinationBody(Body):
+    """One of several destinations: an extension of ours. In an Update what is not given stays."""
+
+    Id: Annotated[int, Field(ge=1, le=MAX_DESTINATIONS)] | None = Field(
+        None, description="Which one of the task's; not given, a new one, which gets the lowest number that is free."
+    )
+    DstAddr: str | None = Field(None, description="Address to push to, as `DstAddr` of the task; or the next two.")
+    Server: str | None = Field(None, description="The server, where a platform shows it apart from the key.")
+    Key: str | None = Field(None, description="The stream key for `Server`.")
+    Name: Annotated[str, Field(max_length=NAME.max_chars)] | None = Field(None, description="What people call it.")
+    Enabled: Int | None = Field(None, description="1 pushes to it (default), 0 does not.")
+    Latency: Literal["low", "normal", "dense"] | None = Field(None, description="Its latency class.")
+    BackupOf: Annotated[int, Field(ge=1, le=MAX_DESTINATIONS)] | None = Field(
+        None, description="`Id` of one before it whose stamps it carries."
+    )
+
+
 class VodSource(Body):
     """One address with its own offsets, in seconds from the file's start."""
 
@@ -144,6 +162,11 @@ class TaskBody(Body):
     )
     App: str | None = Field(None, description="Application of the destination, likewise.")
     Stream: str | None = Field(None, description="Stream name of the destination, likewise; a query may follow it.")
+    Destinations: list[DestinationBody] | None = Field(
+        None,
+        description="All destinations of a live task, at most 10, the first among them, instead of `DstAddr`. An "
+        "extension of ours.",
+    )
     CallbackURL: str | None = Field(
         None, description="Address that callbacks are sent to: http or https, at most 2,000 characters."
     )

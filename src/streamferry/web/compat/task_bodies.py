@@ -33,6 +33,7 @@ from streamferry.tasks.model import (
     TaskSpec,
 )
 from streamferry.web.addresses import show_callback, show_source
+from streamferry.web.compat.destination_bodies import read_destination, show_destinations
 from streamferry.web.compat.field_names import NAMES, SOURCE_NAMES, name_of
 from streamferry.web.compat.schemas import Clearable, TaskBody, UpdateTask, WatermarkBody
 
@@ -106,7 +107,8 @@ def _to_draft(body: TaskBody, cleared: Sequence[Clearable], current: TaskSpec | 
         given |= _read_live(body, same_kind) if kind is TaskKind.LIVE else _read_vod(body, same_kind)
     return TaskDraft(
         **given,
-        destination=_read_destination(body, is_needed=current is None),
+        destination=_read_destination(body, is_needed=current is None and body.Destinations is None),
+        destinations=None if body.Destinations is None else [read_destination(one) for one in body.Destinations],
         watermark=CLEARED if "Watermark" in cleared else _read_watermark(body.Watermark, can_clear=current is not None),
     )
 
@@ -260,6 +262,7 @@ def show_task(record: TaskRecord, now: datetime, pictures: Mapping[str, bytes] =
         "Type": int(spec.kind),
         "DstAddr": spec.destination.redacted,
         "DstAddrType": _THIRD_PARTY,
+        **show_destinations(record),
         **_show_sources(spec),
         "Status": STATUS_WORDS[status],
         "TaskStatus": int(status),

@@ -1,16 +1,22 @@
 """Several destinations of a task over REST: added, changed, switched, removed, guarded, and never shown in full."""
 
 import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from rest_api import PLANTED, Rest, new_task
 
-from streamferry.control.store_ledger import relay_spec_of
-from streamferry.relay import Latency
+from streamferry.control.store_ledger import StoreLedger, relay_spec_of
+from streamferry.media.errors import Fault
+from streamferry.reasons import Code, Reason
+from streamferry.relay import DestinationStatus, Latency, RelayStatus, State
 from streamferry.relay.spec import MAX_DESTINATIONS
 from streamferry.relay.status import START
+from streamferry.store import Store
+from streamferry.worker import Change, Outcome, Report
 
 pytestmark = pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
 
@@ -185,3 +191,39 @@ async def test_latency_of_each(rest: Rest) -> None:
     spec = relay_spec_of((await rest.actions.get_task(made["task_id"])).spec, START)
     assert [one.latency or spec.latency for one in spec.destinations] == [Latency.DENSE, Latency.NORMAL, Latency.LOW]
     assert spec.visits == Latency.LOW.visits
+
+
+async def test_how_each_is_doing_is_shown_and_told(rest: Rest, store: Store) -> None:
+    """In the view of the task, in its events and in its callbacks: by number, and nothing secret."""
+    now = datetime.now(UTC)
+    made = await make(rest, callback_url="http://calls.example/", start_at=(now - timedelta(minutes=1)).isoformat())
+    ledger = StoreLedger(store, "w", capacity=5)
+    await ledger.register()
+    await ledger.poll(0, 5)
+    (held,) = (await ledger.assignments({})).values()
+    assert held is not None
+    why = Reason.of(Code.DESTINATION_CLOSED)
+    second = DestinationStatus("2", State.RETRYING, 10, 20, 3, 400, 1.5, 7, Fault.USER_DESTINATION, why)
+    status = RelayStatus(State.STREAMING, destinations=(DestinationStatus("1", State.STREAMING, 5), second))
+    changes = (Change(status, 0.0), Change(status, 0.0, destination=second))
+    await ledger.report([Report(held.task_id, held.epoch, held.version, status, changes, {}, None, None)], 1, None)
+    path = f"/tasks/{made['task_id']}"
+    shown = (await rest.call("GET", path))["destinations"]
+    assert [one["run"]["state"] for one in shown] == ["streaming", "retrying"]
+    run = shown[1]["run"]
+    assert (run["kbps_out"], run["dropped_tags"], run["lost_s"], run["retries"]) == (20, 3, 0.4, 7)
+    assert (run["fault"], run["reason"]) == ("user_destination", str(why))
+    last, before = (await rest.call("GET", f"{path}/events"))[:2]
+    assert (before["kind"], before["detail"]["destination"]) == ("streaming", 1)
+    assert (last["kind"], last["detail"]["destination"]) == ("destination_changed", 2)
+    assert last["detail"]["destination_state"] == "retrying"
+    sent = (await rest.call("GET", "/callbacks"))["deliveries"]
+    details = {one["event"]: one["detail"] for one in sent}
+    told = {event: (one["state"], one["destination"], one.get("destination_state")) for event, one in details.items()}
+    assert told == {"streaming": ("streaming", 1, None), "destination_changed": ("streaming", 2, "retrying")}
+    # Nothing is happening any more once no worker has it.
+    await rest.call("POST", f"{path}/stop")
+    gone = replace(status, state=State.STOPPED)
+    report = Report(held.task_id, held.epoch, held.version, gone, (), {}, None, Outcome.HANDED_BACK)
+    await ledger.report([report], 0, None)
+    assert [one["run"] for one in (await rest.call("GET", path))["destinations"]] == [None, None]
