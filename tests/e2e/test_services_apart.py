@@ -138,3 +138,38 @@ async def test_a_service_and_a_worker_are_killed_beside_streams(apart: Apart, cl
             )
             ids = [one.headers["webhook-id"] for one in receiver.received]
             assert len(ids) == len(set(ids))
+
+
+async def test_a_service_on_one_machine_is_restarted_beside_streams(tmp_path: Path, clips: ClipFactory) -> None:
+    """Its store is a file, and its worker a program of its own: the publish goes on, and the next service sees it."""
+    clip = clips("half_a_minute")
+    words = ("--egress", "any", "--files", str(clips.directory))
+    loop = asyncio.get_running_loop()
+    async with AsyncExitStack() as stack:
+        sightings = await stack.enter_async_context(Sightings(KnownFrames(clip)))
+        first = ServiceProgram(tmp_path / "service", *words, "--workers", "none")
+        await asyncio.to_thread(first.wait_ready)
+        run = (STREAMFERRY, "worker", "--data-dir", first.data, "--id", "apart", *words)
+        worker = stack.enter_context(Program(run, tmp_path / "worker"))
+        actions = await stack.enter_async_context(first.actions())
+        now = datetime.now(UTC)
+        item, to = TaskItem(MediaUrl.parse(f"file://{clip}")), MediaUrl.parse(sightings.url("one"))
+        task_id = await actions.create_task(TaskSpec(TaskKind.VOD, (item,), to, now, now + timedelta(hours=1)))
+
+        async def shown(since: float) -> None:
+            """Whatever was shown before, something comes after ``since``."""
+            async with asyncio.timeout(PATIENCE_S):
+                while not (sightings.of("one") and sightings.of("one")[-1].last[0] > since):  # noqa: ASYNC110
+                    await asyncio.sleep(0.05)
+
+        await shown(0)
+        assert await asyncio.to_thread(first.stop) == 0
+        await shown(loop.time())
+        second = ServiceProgram(tmp_path / "service", *words, "--workers", "none")
+        await asyncio.to_thread(second.wait_ready)
+        await shown(loop.time())
+        record = await actions.get_task(task_id)
+        assert (record.worker_id, record.epoch) == ("apart", 1)
+        assert len(sightings.of("one")) == 1
+        await asyncio.to_thread(second.stop)
+        await asyncio.to_thread(worker.stop)

@@ -17,14 +17,14 @@ _LOCK = "0" * 14 + "f"
 _MIGRATIONS = Path(__file__).with_name("migrations")
 
 
-async def migrate(store: Store, revision: str = "head") -> None:
-    """Upgrade to a revision; does nothing if the store already has it. One at a time.
+async def migrate(store: Store, revision: str = "head", *, is_back: bool = False) -> None:
+    """Upgrade to a revision, or ``is_back`` from a newer one; does nothing if the store already has it. One at a time.
 
     Raises ValueError for an unknown revision.
     """
     async with store.write_at_length() as connection:
         await lock_name(connection, _LOCK)
-        await connection.run_sync(_bring, revision)
+        await connection.run_sync(_change if is_back else _bring, revision, *([True] if is_back else []))
 
 
 async def require_schema(store: Store) -> bool:
@@ -61,7 +61,7 @@ def _bring(connection: sa.Connection, revision: str) -> None:
     if revision == "head" and found is None and connection.dialect.name == "sqlite":
         _make(connection, newest)
     elif revision != "head" or found != newest:
-        _upgrade(connection, revision)
+        _change(connection, revision)
 
 
 def _make(connection: sa.Connection, newest: str) -> None:
@@ -77,7 +77,7 @@ def _make(connection: sa.Connection, newest: str) -> None:
     connection.execute(sa.text("INSERT INTO alembic_version VALUES (:newest)"), {"newest": newest})
 
 
-def _upgrade(connection: sa.Connection, revision: str) -> None:
+def _change(connection: sa.Connection, revision: str, is_back: bool = False) -> None:
     from alembic import command
     from alembic.config import Config
     from alembic.util import CommandError
@@ -86,6 +86,6 @@ def _upgrade(connection: sa.Connection, revision: str) -> None:
     config.set_main_option("script_location", str(_MIGRATIONS))
     config.attributes["connection"] = connection
     try:
-        command.upgrade(config, revision)
+        (command.downgrade if is_back else command.upgrade)(config, revision)
     except CommandError:
         raise ValueError("the store, or the backup, is of a newer streamferry: use that one") from None

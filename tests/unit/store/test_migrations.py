@@ -12,6 +12,7 @@ from cryptography.fernet import Fernet
 
 from streamferry.store import Seal, Store, migrate, sqlite_url
 from streamferry.store import schema as schema_module
+from streamferry.store.migrate import read_revision
 from streamferry.store.schema import metadata
 
 
@@ -97,3 +98,37 @@ def test_migrations_are_one_line() -> None:
     assert numbers == [f"{number:04}" for number in range(1, len(files) + 1)]
     for number, file in zip(numbers, files, strict=True):
         assert f'revision = "{number}"' in file.read_text()
+
+
+async def test_the_program_before_can_go_on_beside_a_newer_store(tmp_path: Path) -> None:
+    """The newest migration takes nothing away, and fills in what an older program does not know of."""
+    newest, before = (path.name[1:5] for path in sorted(_versions(), reverse=True)[:2])
+    tables = [(await _described(tmp_path, revision)) for revision in (before, newest)]
+    for name, old in tables[0].items():
+        assert name in tables[1], f"table {name} is gone"
+        known = {column[0] for column in old["columns"]}  # type: ignore[index]
+        found = {column[0]: column for column in tables[1][name]["columns"]}  # type: ignore[index]
+        assert known <= found.keys(), f"{name} has lost a column"
+        for column in found.keys() - known:
+            _, _, is_nullable, default, _ = found[column]
+            assert is_nullable or default != "None", f"{name}.{column} needs a default"
+
+
+async def test_the_newest_migration_can_be_taken_back(store: Store) -> None:
+    """And made again: the schema is the same. So a version that does not do can be left."""
+    newest, before = (path.name[1:5] for path in sorted(_versions(), reverse=True)[:2])
+
+    def difference(connection: sa.Connection) -> object:
+        return compare_metadata(MigrationContext.configure(connection, opts={"compare_type": True}), metadata)
+
+    await migrate(store, before, is_back=True)
+    async with store.read() as connection:
+        assert await connection.run_sync(read_revision) == before
+        assert await connection.run_sync(difference) != []
+    await migrate(store, newest)
+    async with store.read() as connection:
+        assert await connection.run_sync(difference) == []
+
+
+def _versions() -> list[Path]:
+    return list(Path(schema_module.__file__).parent.glob("migrations/versions/v[0-9]*.py"))

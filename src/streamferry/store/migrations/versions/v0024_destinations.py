@@ -18,3 +18,8 @@ def upgrade() -> None:
     )
     op.create_index("ix_task_destination_digest", "task_destination", ["digest"], unique=False)
     op.add_column("run", sa.Column("destinations", sa.Text(), nullable=True))
+
+
+def downgrade() -> None:
+    op.drop_column("run", "destinations")
+    op.drop_table("task_destination")
