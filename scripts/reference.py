@@ -171,6 +171,7 @@ _EVENTS: dict[CallbackEvent, str] = {
     "again in a minute, as the file or the stream may be there then.",
     CallbackEvent.ENDED: "EndTime has come, or a finite list has played to its end.",
     CallbackEvent.DELETED: "The task was deleted.",
+    CallbackEvent.SWITCHED: "Something else came on air: an input, the slate, or a file that was inserted.",
 }
 
 

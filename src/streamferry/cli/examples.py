@@ -44,6 +44,12 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "task stop": ("streamferry task stop morning", "streamferry task stop 2a8e 91c0"),
     "task continue": ("streamferry task continue morning", "streamferry task continue 2a8e 91c0"),
     "task start-over": ("streamferry task start-over morning", "streamferry task start-over 2a8e 91c0"),
+    "task switch": ("streamferry task switch morning 1", "streamferry task switch 2a8e auto"),
+    "task insert": (
+        "streamferry task insert morning /srv/media/trailer.mp4",
+        "streamferry task insert 2a8e https://files.example/news.mp4 --at +10m",
+    ),
+    "task skip": ("streamferry task skip morning", "streamferry task skip 2a8e 91c0"),
     "task delete": ("streamferry task delete morning", "streamferry task delete --yes 2a8e 91c0"),
     "task events": (
         "streamferry task events morning --since 1h --problems",

@@ -13,6 +13,7 @@ import typer
 from streamferry.cli.options import DEFAULT_POSITION, DEFAULT_RATIO, AsJson, check_codecs
 from streamferry.cli.peer_arguments import peer_fields, takes_peers
 from streamferry.cli.series_options import series_field, takes_series
+from streamferry.cli.task_air import air_fields, insert, skip, switch, takes_air
 from streamferry.cli.task_body import (
     check_latency,
     destination_field,
@@ -129,6 +130,7 @@ FromJson = Annotated[
 @task.command()
 @takes_texts
 @takes_series
+@takes_air
 @takes_peers
 def create(
     source: Sources = None,
@@ -164,6 +166,7 @@ def create(
         body |= series_field(texts, body.get("series"))
         texts |= {"latency": check_latency(latency), "codecs": check_codecs(codecs)}
         texts |= {"placement": [one for one in on if one] if on else None, "priority": priority}
+        body |= air_fields(texts)
         for end, told in peer_fields(texts).items():
             body[end] = {**(body.get(end) or {}), **told}
         body |= plain_fields(
@@ -189,6 +192,7 @@ def create(
 @task.command()
 @takes_texts
 @takes_series
+@takes_air
 @partial(takes_peers, environment=False)
 def update(
     task_id: TaskName,
@@ -229,6 +233,7 @@ def update(
         body |= series_field(texts, body.get("series", present.get("series")))
         texts |= {"latency": check_latency(latency), "codecs": check_codecs(codecs)}
         texts |= {"placement": [one for one in on if one] if on else None, "priority": priority}
+        body |= air_fields(texts)
         for end, told in peer_fields(texts).items():
             body[end] = {**(body.get(end) or {}), **told}
         body |= plain_fields(
@@ -250,6 +255,9 @@ task.command("list")(show_list)
 task.command()(watch)
 task.command()(show)
 task.command()(events)
+task.command()(switch)
+task.command()(insert)
+task.command()(skip)
 
 
 @task.command()

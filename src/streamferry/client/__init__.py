@@ -20,7 +20,18 @@ from streamferry.client.errors import (
     RateLimited,
     ServerError,
 )
-from streamferry.client.models import Destination, NewTask, Task, TaskChange, TaskList, VodSource, Watermark
+from streamferry.client.models import (
+    Destination,
+    Input,
+    NewTask,
+    Slate,
+    Switching,
+    Task,
+    TaskChange,
+    TaskList,
+    VodSource,
+    Watermark,
+)
 from streamferry.client.service import AsyncLiveService, LiveService
 
 __all__ = [
@@ -32,6 +43,7 @@ __all__ = [
     "Credentials",
     "CredentialsMissing",
     "Destination",
+    "Input",
     "InvalidParam",
     "LiveService",
     "NewTask",
@@ -39,6 +51,8 @@ __all__ = [
     "PermissionDenied",
     "RateLimited",
     "ServerError",
+    "Slate",
+    "Switching",
     "Task",
     "TaskChange",
     "TaskList",

@@ -75,6 +75,43 @@ class Destination(Model):
     run: "Run | None" = Field(None, exclude=True)
 
 
+class Input(Model):
+    """A further input: streamferry's own addition to the API. ``type``: 0 live in ``src_addr``, 1 a list of files."""
+
+    type: int
+    src_addr: str | None = None
+    src_addr_s: list[str] | None = None
+    warm: int | None = None
+
+
+class Slate(Model):
+    """What is shown while no input sends anything: streamferry's own addition. ``kind``: ``card``, ``picture``,
+    ``color``, ``clip`` or ``last_frame``; ``picture``: a data URL."""
+
+    kind: str | None = None
+    title: str | None = None
+    text: str | None = None
+    color: str | None = None
+    picture: str | None = None
+    clip: str | None = None
+
+
+class Switching(Model):
+    """When another input comes on air by itself, in seconds; ``returns`` 0: only by hand."""
+
+    switch_after: float | None = None
+    return_after: float | None = None
+    returns: int | None = None
+
+
+class OnAir(Model):
+    """What is on air: ``shown`` is ``input``, ``slate`` or ``insert``; inputs count from 0, the source."""
+
+    shown: str = ""
+    input: int | None = None
+    reason: str = ""
+
+
 class _TaskFields(Model):
     title: str | None = None
     group_name: str | None = None
@@ -94,6 +131,9 @@ class _TaskFields(Model):
     continue_strategy: int | None = None
     pre_download: int | None = None
     watermark: Watermark | None = None
+    inputs: list[Input] | None = None
+    slate: Slate | None = None
+    switching: Switching | None = None
 
 
 class NewTask(_TaskFields):
@@ -111,7 +151,7 @@ class TaskChange(_TaskFields):
     type: int | None = None
     start_time: When | None = None
     end_time: When | None = None
-    clear: list[Literal["Title", "CallbackURL", "Watermark"]] | None = None
+    clear: list[Literal["Title", "CallbackURL", "Watermark", "Inputs", "Slate"]] | None = None
 
 
 class Playhead(Model):
@@ -132,6 +172,7 @@ class Run(Model):
     fault: str | None = None
     reason: str | None = None
     playhead: Playhead | None = None
+    on_air: OnAir | None = None
 
 
 class Task(Model):
@@ -158,6 +199,9 @@ class Task(Model):
     continue_strategy: int | None = None
     pre_download: int | None = None
     watermark: Watermark | None = None
+    inputs: list[Input] | None = None
+    slate: Slate | None = None
+    switching: Switching | None = None
     run: Run = Field(default_factory=Run)
 
 

@@ -41,6 +41,8 @@ from streamferry.store.cells import reason_cells
 from streamferry.store.database import lock_name
 from streamferry.store.events import NewEvent
 from streamferry.store.records import LockedTask, TaskRecord
+from streamferry.tasks import inputs
+from streamferry.tasks.checks import AddressRules
 from streamferry.tasks.errors import (
     DestinationConflict,
     InvalidField,
@@ -185,6 +187,28 @@ class Actions(Readings, GroupActions, KeyActions, WorkerActions):
             await mailboxes.follow(connection, self._seal, task_id, was if before.problem is None else None, spec)
             told = NewEvent(task_id, "updated", now_ms, {"version": before.version + 1})
             await events.append(connection, [told], counted={task_id: seq})
+
+    async def switch_input(self, task_id: str, which: int | None) -> None:
+        """Show that input, or the slate (``SLATE``), from now on; None: by the rules. Raises as an update does."""
+        await self._order(task_id, lambda spec, _: inputs.pin(spec, which))
+
+    async def insert_file(
+        self, task_id: str, source: inputs.InputSourceDraft, at: datetime | None, rules: AddressRules
+    ) -> None:
+        """Play a file over what is on air, now or at that time, then go on. Raises as an update does."""
+        await self._order(task_id, lambda spec, now: inputs.insert(spec, source, at or now, now, rules))
+
+    async def skip_item(self, task_id: str) -> None:
+        """End what plays now of a list, or what was inserted, at its next keyframe. Raises as an update does."""
+        await self._order(task_id, inputs.skip)
+
+    async def _order(self, task_id: str, change: Callable[[TaskSpec, datetime], TaskSpec]) -> None:
+        def revise(current: TaskSpec | None, now: datetime) -> TaskSpec:
+            if current is None:
+                raise InvalidField("task_id", Code.FIELD_TASK_UNREADABLE)
+            return change(current, now)
+
+        await self.update_decided(task_id, revise)
 
     async def stop_task(self, task_id: str) -> None:
         """Disable it; its run ends and the playhead is kept. Raises TaskNotFound, WrongState."""

@@ -4,19 +4,21 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from streamferry.control.clock import StepWatch
 from streamferry.media.errors import SourceForbidden, SourceRejected
+from streamferry.media.watermark import Watermark
 from streamferry.net.folders import NOWHERE, Folders
 from streamferry.net.listening import NO_PORTS, ListenPorts
 from streamferry.reasons import Code, InvalidPart, InvalidValue, Reason
-from streamferry.relay.spec import Destination, Item, Latency, RelaySpec
+from streamferry.relay.spec import Destination, Input, Item, Latency, RelaySpec
 from streamferry.relay.status import Playhead
 from streamferry.store import TROUBLE, SealBroken, Store, assignments, describe_trouble, due, sealing, workers
 from streamferry.store.assignments import HeldTask
 from streamferry.store.workers import NO_TRAITS, Traits
 from streamferry.tasks.actor import Actor, ActorKind, acting_as
-from streamferry.tasks.model import ContinueStrategy, StoredMark, TaskDestination, TaskKind, TaskSpec
+from streamferry.tasks.model import ContinueStrategy, StoredMark, TaskDestination, TaskItem, TaskKind, TaskSpec
 from streamferry.tasks.times import to_ms
 from streamferry.worker import LEASE_S, Assignment, LeaseLost, Report, StoreUnavailable, WorkerHealth
 
@@ -173,10 +175,14 @@ class StoreLedger:
 
         Whether the file can be read is found out by the run.
         """
-        for url in (*(one.url for one in spec.pushed), *(item.url for item in spec.items)):
+        items = [*spec.items, *(item for one in spec.inputs for item in one.items)]
+        if spec.slate is not None and spec.slate.clip is not None:
+            items.append(TaskItem(spec.slate.clip))
+        items += [TaskItem(one.item.url) for one in spec.orders if one.item is not None]
+        for url in (*(one.url for one in spec.pushed), *(item.url for item in items)):
             if reason := self._ports.refuse(url):
                 raise InvalidValue(Code.ADDRESS_REFUSED, url=url.redacted, why=reason)
-        for item in spec.items:
+        for item in items:
             if item.url.scheme == "file":
                 try:
                     self._folders.check(item.url.path, item.url.redacted)
@@ -191,8 +197,23 @@ def relay_spec_of(spec: TaskSpec, playhead: Playhead) -> RelaySpec:
     mark = spec.watermark
     if isinstance(mark, StoredMark):
         raise InvalidValue(Code.TASK_MARK_UNREAD)
+    return replace(
+        _spec_of_source(spec, playhead, mark),
+        more_inputs=tuple(Input(_items(one.items), one.kind is TaskKind.LIVE, one.warm) for one in spec.inputs),
+        slate=spec.slate,
+        switching=spec.switching,
+        pinned=spec.pinned,
+        orders=spec.orders,
+    )
+
+
+def _items(items: Sequence[TaskItem]) -> tuple[Item, ...]:
+    return tuple(Item(item.url, item.start_s, item.end_s) for item in items)
+
+
+def _spec_of_source(spec: TaskSpec, playhead: Playhead, mark: Watermark | None) -> RelaySpec:
     first, *others = spec.pushed
-    items = tuple(Item(item.url, item.start_s, item.end_s) for item in spec.items)
+    items = _items(spec.items)
     if spec.kind is TaskKind.LIVE:
         return RelaySpec.live(
             items[0].url,

@@ -174,6 +174,9 @@ class SourceKeeper(Protocol):
     def update(self, before: RelaySpec) -> None:
         """The context's spec has a new source."""
 
+    def follow_orders(self, before: RelaySpec) -> None:
+        """Its sources are the same, but not what is asked for (``RelaySpec.on_air_key``)."""
+
     def look(self, now: float) -> None:
         """Called at each inspection of the run."""
 

@@ -150,6 +150,13 @@ class ListKeeper:
                 feed.follow(before.items, spec.items)
         self.task.restart(self.keep)
 
+    def follow_orders(self, before: RelaySpec) -> None:
+        """Go on with the next item, if that is what was ordered."""
+        known = max((order.number for order in before.orders), default=0)
+        orders = [order for order in self._context.spec.orders if order.number > known and order.item is None]
+        if orders and self._feed is not None:
+            self._feed.give_way()
+
     def look(self, now: float) -> None:
         """Note the list's position, and whether it has played and arrived to its end."""
         feed = self._feed

@@ -127,6 +127,9 @@ class LiveKeeper:
             self._has_played = False
         self.task.restart(self.keep)
 
+    def follow_orders(self, before: RelaySpec) -> None:
+        """Does nothing: there is nothing else to show."""
+
     def look(self, now: float) -> None:
         """Does nothing: the flow checks it."""
 

@@ -173,8 +173,11 @@ class RelayRun:
         """
         before, self._context.spec = self._context.spec, spec
         self._limits_changed.set()
-        if self._source.task.is_running and (spec.list_key, spec.on_air_key) != (before.list_key, before.on_air_key):
-            self._source.update(before)
+        if self._source.task.is_running:
+            if spec.list_key != before.list_key:
+                self._source.update(before)
+            elif spec.on_air_key != before.on_air_key:
+                self._source.follow_orders(before)
         if spec.visits != before.visits and self._beat.remove(self._flow):
             self._join_beat()
         self._destinations.update()

@@ -12,10 +12,11 @@ from streamferry.store import destination_cells, events, pictures, sealing, task
 from streamferry.store.cells import reason_cells
 from streamferry.store.database import now_ms
 from streamferry.store.events import NewEvent, playhead_detail
+from streamferry.store.on_air import dump_on_air
 from streamferry.store.schema import run, task
 from streamferry.store.seal import Seal
 from streamferry.store.spec_json import Unreadable, with_picture
-from streamferry.tasks.model import TaskSpec
+from streamferry.tasks.model import CallbackEvent, TaskSpec
 from streamferry.tasks.schedule import RETRY_FAILED_MS, decide_due, is_over
 from streamferry.worker import Change, Outcome, Report, WorkerHealth
 
@@ -147,7 +148,7 @@ async def report(
             NewEvent(one.task_id, _kind(change), made_ms - round(change.age_s * 1000), _change_detail(change))
             for one in current
             for change in one.changes
-            if change.item is not None or not change.status.final
+            if change.item is not None or change.switch is not None or not change.status.final
         ],
     )
     await _take_back(connection, worker_id, {one.task_id: one for one in current if one.outcome is not None}, now)
@@ -198,7 +199,10 @@ _STATUS = (
     run.update()
     .where(_OF_TASK)
     .values(
-        {name: sa.bindparam(f"to_{name}") for name in ("state", "fault", "destinations", *_COUNTS, *_REASON, *_TROUBLE)}
+        {
+            name: sa.bindparam(f"to_{name}")
+            for name in ("state", "fault", "destinations", "on_air", *_COUNTS, *_REASON, *_TROUBLE)
+        }
         # The store decides since when: a worker only knows the trouble that it has seen itself.
         | {
             "trouble_ms": sa.case(
@@ -238,6 +242,7 @@ async def _write_statuses(connection: AsyncConnection, reports: Sequence[Report]
             "made": made_ms,
             "to_state": status.state.value,
             "to_fault": status.fault.value if status.fault else None,
+            "to_on_air": dump_on_air(status.on_air),
             **{f"to_{name}": getattr(status, name) for name in _COUNTS},
             "to_destinations": destination_cells.write(status.destinations),
             **reason_cells(status.why, "to_"),
@@ -324,6 +329,8 @@ def _kind(change: Change) -> str:
         return change.item.step.value
     if change.destination is not None:
         return "destination_changed"
+    if change.switch is not None:
+        return CallbackEvent.SWITCHED.value
     return "starting" if change.starting else change.status.state.value
 
 
@@ -341,6 +348,14 @@ def _change_detail(change: Change) -> dict[str, object]:
         if one.fault is not None and one.why is not None:
             detail |= {"fault": one.fault.value, **one.why.told()}
         return {**detail, "state": change.status.state.value, "destination_state": one.state.value}
+    if (switch := change.switch) is not None:
+        # Its reason is that of the switch: the run has no problem, or another one.
+        detail = {
+            "retries": detail["retries"],
+            "from": str(switch.before),
+            "to": str(switch.after),
+            **switch.after.why.told(),
+        }
     return {**detail, "state": change.status.state.value}
 
 

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Any
 
 from streamferry.reasons import Reason
-from streamferry.relay.status import Playhead, State
+from streamferry.relay.status import OnAir, Playhead, State
 from streamferry.tasks.model import ApiStatus, CallbackEvent, DeliveryState, TaskSpec, decide_api_status
 from streamferry.worker import WorkerHealth
 
@@ -90,6 +90,7 @@ class TaskRecord:
     server_ack_s: float | None = None
     #: While it runs, if it has several.
     destinations: tuple[DestinationRecord, ...] = ()
+    on_air: OnAir | None = None
 
     @property
     def reason(self) -> str | None:

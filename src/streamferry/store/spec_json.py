@@ -1,23 +1,27 @@
 """TaskSpec to and from the text that is sealed. Values that lists search by are in columns of their own."""
 
+import base64
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import astuple, replace
 from datetime import datetime
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from streamferry.media.peer_options import PeerOptions
+from streamferry.media.slate import Slate, SlateKind
 from streamferry.media.url import REDACTED, MediaUrl
 from streamferry.media.watermark import Watermark
 from streamferry.reasons import Code, InvalidValue, Reason
-from streamferry.relay.spec import Codecs, Latency
+from streamferry.relay.inputs.policy import SWITCHING, Switching
+from streamferry.relay.spec import Codecs, Item, Latency, Order
 from streamferry.tasks.errors import InvalidField
 from streamferry.tasks.model import (
     ContinueStrategy,
     SourceForm,
     StoredMark,
     TaskDestination,
+    TaskInput,
     TaskItem,
     TaskKind,
     TaskSpec,
@@ -79,6 +83,16 @@ class _StoredDestination(BaseModel):
     backup_of: int | None = None
 
 
+class _StoredInput(BaseModel):
+    """A further input."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    kind: int
+    items: Annotated[list[tuple[str, _Seconds, _Seconds]], Field(min_length=1)]
+    warm: bool = False
+
+
 class _Stored(_AsTheyAre):
     """The text's shape."""
 
@@ -94,6 +108,11 @@ class _Stored(_AsTheyAre):
     source_options: dict[str, Any] = {}
     destination_options: dict[str, Any] = {}
     others: list[_StoredDestination] = []
+    inputs: list[_StoredInput] = []
+    slate: tuple[str, str, str, str, str, str] | None = None
+    switching: tuple[float, float, bool] | None = None
+    pinned: int | None = None
+    orders: list[tuple[int, float, tuple[str, float, float] | None]] = []
 
 
 #: As they are stored: by names of the cloud API, since the first version.
@@ -132,6 +151,14 @@ def serialize_spec(spec: TaskSpec) -> str:
             )
             for one in spec.others
         ],
+        inputs=[
+            _StoredInput(kind=int(one.kind), items=[_revealed(item) for item in one.items], warm=one.warm)
+            for one in spec.inputs
+        ],
+        slate=None if spec.slate is None else _slate_parts(spec.slate),
+        switching=None if spec.switching == SWITCHING else astuple(spec.switching),
+        pinned=spec.pinned,
+        orders=[(one.number, one.at, None if one.item is None else _revealed(one.item)) for one in spec.orders],
         source_form=_FORMS[spec.source_form],
         continue_strategy=int(spec.continue_strategy),
         watermark=None if watermark is None else (watermark.pos_x, watermark.pos_y, watermark.ratio),
@@ -174,6 +201,16 @@ def parse_spec(
             start_at=start_at,
             end_at=end_at,
             group=group,
+            inputs=tuple(
+                TaskInput(TaskKind(one.kind), tuple(TaskItem(*_parsed(item)) for item in one.items), one.warm)
+                for one in stored.inputs
+            ),
+            slate=None if stored.slate is None else _slate_of(stored.slate),
+            switching=SWITCHING if stored.switching is None else Switching(*stored.switching),
+            pinned=stored.pinned,
+            orders=tuple(
+                Order(number, at, None if item is None else Item(*_parsed(item))) for number, at, item in stored.orders
+            ),
             source_form=_FORM_OF[stored.source_form],
             continue_strategy=ContinueStrategy(stored.continue_strategy),
         )
@@ -185,6 +222,25 @@ def parse_spec(
 
 def _parse_address(url: str, parts: tuple[str, str] | None) -> MediaUrl:
     return MediaUrl.of_server(*parts) if parts else MediaUrl.parse(url)
+
+
+def _revealed(item: TaskItem | Item) -> tuple[str, float, float]:
+    return item.url.reveal(), item.start_s, item.end_s
+
+
+def _parsed(item: tuple[str, float, float]) -> tuple[MediaUrl, float, float]:
+    url, start_s, end_s = item
+    return MediaUrl.parse(url), start_s, end_s
+
+
+def _slate_parts(slate: Slate) -> tuple[str, str, str, str, str, str]:
+    clip = "" if slate.clip is None else slate.clip.reveal()
+    return str(slate.kind), slate.title, slate.text, slate.color, base64.b64encode(slate.picture).decode(), clip
+
+
+def _slate_of(parts: tuple[str, str, str, str, str, str]) -> Slate:
+    kind, title, text, color, picture, clip = parts
+    return Slate(SlateKind(kind), title, text, color, base64.b64decode(picture), MediaUrl.parse(clip) if clip else None)
 
 
 def _parse_watermark(

@@ -14,6 +14,7 @@ from streamferry.relay.status import Playhead, State, Trouble
 from streamferry.store import destination_cells, freshness
 from streamferry.store.cells import read_json, read_member, read_number, read_reason, read_time
 from streamferry.store.database import now_ms
+from streamferry.store.on_air import read_on_air
 from streamferry.store.records import TaskRecord, TroubleRecord
 from streamferry.store.schema import mailbox, picture, run, task, task_spec
 from streamferry.store.seal import Seal, SealBroken
@@ -93,6 +94,7 @@ def task_of(seal: Seal, row: sa.RowMapping) -> TaskRecord:
         delivery_kbps=None if is_silent else row["delivery_kbps"],
         server_ack_s=None if is_silent else row["server_ack_s"],
         retries=read_number(row["retries"]),
+        on_air=None if is_silent else read_on_air(row["on_air"]),
         fault=None if fault is None else read_member(Fault, fault, Fault.SERVICE).value,
         why=why,
         worker_id=row["worker_id"],

@@ -86,6 +86,7 @@ IDLE: dict[str, object] = {
     "delivery_kbps": None,
     "server_ack_s": None,
     "destinations": None,
+    "on_air": None,
 }
 #: Values of a run row that is not in trouble.
 NO_TROUBLE: dict[str, object] = {

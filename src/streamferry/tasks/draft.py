@@ -19,6 +19,7 @@ from streamferry.media.peer_options import NO_OPTIONS, End
 from streamferry.media.url import REDACTED, MediaUrl
 from streamferry.media.watermark import Watermark
 from streamferry.reasons import Code, Reason
+from streamferry.relay.inputs.policy import SWITCHING
 from streamferry.relay.spec import ENDLESS, Codecs, Latency
 from streamferry.tasks import checks
 from streamferry.tasks.checks import AddressRules
@@ -32,6 +33,15 @@ from streamferry.tasks.destinations import (
 from streamferry.tasks.destinations import DestinationParts as DestinationParts
 from streamferry.tasks.destinations import ServerAndKey as ServerAndKey
 from streamferry.tasks.errors import InvalidField
+from streamferry.tasks.inputs import (
+    InputDraft,
+    SlateDraft,
+    SwitchingDraft,
+    decide_inputs,
+    decide_slate,
+    decide_switching,
+    keep_pinned,
+)
 from streamferry.tasks.model import (
     DEFAULT_GROUP,
     ContinueStrategy,
@@ -99,6 +109,9 @@ class TaskDraft:
     destination_options: OptionsDraft | Cleared | None = None
     destinations: Sequence[DestinationDraft] | None = None
     destination_edit: DestinationEdit | None = None
+    inputs: Sequence[InputDraft] | Cleared | None = None
+    slate: SlateDraft | Cleared | None = None
+    switching: SwitchingDraft | None = None
     texts: Mapping[str, str | Cleared] = field(default_factory=dict)
 
 
@@ -133,6 +146,7 @@ def decide_spec(draft: TaskDraft, current: TaskSpec | None, now: datetime, rules
         is_retyped=draft.sources is not None and all(REDACTED not in (one.url or REDACTED) for one in draft.sources),
     )
     return TaskSpec(
+        **_decide_air(draft, current, rules),
         kind=kind,
         items=items,
         destination=first.url,
@@ -164,6 +178,27 @@ def decide_spec(draft: TaskDraft, current: TaskSpec | None, now: datetime, rules
         others=tuple(others),
         **_decide_texts(draft.texts, current),
     )
+
+
+def _decide_air(draft: TaskDraft, current: TaskSpec | None, rules: AddressRules) -> dict[str, Any]:
+    """The further inputs, the slate and what goes with them."""
+    inputs, slate = (current.inputs, current.slate) if current is not None else ((), None)
+    if draft.inputs is CLEARED:
+        inputs = ()
+    elif draft.inputs is not None:
+        inputs = decide_inputs(draft.inputs, inputs, rules)
+    if draft.slate is CLEARED:
+        slate = None
+    elif draft.slate is not None:
+        slate = decide_slate(draft.slate, slate, rules)
+    switching = current.switching if current is not None else SWITCHING
+    return {
+        "inputs": inputs,
+        "slate": slate,
+        "switching": switching if draft.switching is None else decide_switching(draft.switching, switching),
+        "pinned": keep_pinned(current.pinned, inputs, slate) if current is not None else None,
+        "orders": current.orders if current is not None else (),
+    }
 
 
 def _choose(given: _Value | None, present: _Value) -> _Value:

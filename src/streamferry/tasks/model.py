@@ -9,9 +9,11 @@ from datetime import datetime
 from enum import IntEnum, StrEnum
 
 from streamferry.media.peer_options import NO_OPTIONS, PeerOptions
+from streamferry.media.slate import Slate
 from streamferry.media.url import MediaUrl
 from streamferry.media.watermark import Watermark, check_place
-from streamferry.relay.spec import Codecs, Latency
+from streamferry.relay.inputs.policy import SWITCHING, Switching
+from streamferry.relay.spec import Codecs, Latency, Order
 from streamferry.tasks.series import Series
 from streamferry.tasks.texts import TaskTexts
 
@@ -56,6 +58,8 @@ class CallbackEvent(StrEnum):
     FAILED = "failed"
     ENDED = "ended"
     DELETED = "deleted"
+    #: Something else came on air: another input, the slate, or a file that was inserted.
+    SWITCHED = "switched"
 
 
 class DeliveryState(StrEnum):
@@ -121,6 +125,15 @@ class TaskDestination:
 
 
 @dataclass(frozen=True, slots=True)
+class TaskInput:
+    """What is shown when what comes before it cannot be; see ``relay.spec.Input``."""
+
+    kind: TaskKind
+    items: tuple[TaskItem, ...]
+    warm: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class StoredMark:
     """A watermark whose picture is in the store, and is read only when needed. Raises ValueError for a bad position."""
 
@@ -150,7 +163,8 @@ class TaskSpec(TaskTexts):
     ``placement``: labels of the worker that it needs, and ``priority``: which task is taken first; see ``placement``.
     ``source_options``: of all sources. ``watermark``: as it
     was given, or as the store has it. ``destination`` and what begins with that word are of the first destination;
-    ``others`` are the rest.
+    ``others`` are the rest. ``inputs``, ``slate``, ``switching``, ``pinned``, ``orders``:
+    see ``relay.spec.RelaySpec``.
     """
 
     kind: TaskKind
@@ -180,6 +194,11 @@ class TaskSpec(TaskTexts):
     destination_enabled: bool = True
     destination_latency: Latency | None = None
     others: tuple[TaskDestination, ...] = ()
+    inputs: tuple[TaskInput, ...] = ()
+    slate: Slate | None = None
+    switching: Switching = SWITCHING
+    pinned: int | None = None
+    orders: tuple[Order, ...] = ()
 
     @property
     def destinations(self) -> tuple[TaskDestination, ...]:

@@ -12,6 +12,7 @@ from streamferry.tasks.series import Series
 from streamferry.tasks.texts import TEXTS
 from streamferry.tasks.times import NEVER
 from streamferry.web.addresses import show_callback, show_source
+from streamferry.web.air_views import show_air, show_on_air
 from streamferry.web.views import (
     DestinationRunView,
     DestinationView,
@@ -61,6 +62,7 @@ def show_task(record: TaskRecord, now: datetime) -> TaskView:
         watermark=_show_watermark(spec),
         source_options=spec.source_options.shown(),
         destination_options=spec.destination_options.shown(),
+        **show_air(spec),
         **{name: getattr(spec, name) for name in TEXTS},
         run=_show_run(record),
     )
@@ -149,6 +151,7 @@ def _show_run(record: TaskRecord) -> RunView:
         fault=Fault(record.fault) if record.fault else None,
         **(record.why.told() if record.why else NOT_TOLD),
         trouble=_show_trouble(record),
+        on_air=show_on_air(record.on_air),
     )
 
 

@@ -12,8 +12,10 @@ from typing import Any
 from starlette.datastructures import URL
 
 from streamferry.media.url import REDACTED
+from streamferry.relay.inputs.policy import SWITCHING
 from streamferry.tasks.draft import TaskDraft
 from streamferry.tasks.texts import TEXTS
+from streamferry.web.air_views import show_switching
 from streamferry.web.views import DestinationView, Kind, RequestView, TaskView
 
 #: Makes the body of the SDK's call from a task, with the compatible API's names.
@@ -67,7 +69,13 @@ def _rest_body(task: TaskView) -> dict[str, Any]:
             "y": mark.y,
             "ratio": mark.ratio,
         }
-    return {name: value for name, value in body.items() if value not in ("", None, {})}
+    if task.slate is not None:
+        body["slate"] = {name: part for name, part in body["slate"].items() if part}
+        if task.slate.picture is not None:
+            body["slate"]["picture"] = f"{task.slate.picture.partition(';')[0]};base64,***"
+    if task.switching == show_switching(SWITCHING):
+        del body["switching"]
+    return {name: value for name, value in body.items() if value not in ("", None, {}, [])}
 
 
 def _rest_destination(one: DestinationView) -> dict[str, Any]:

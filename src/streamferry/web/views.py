@@ -10,8 +10,9 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from streamferry.media.errors import Fault
+from streamferry.media.slate import SlateKind
 from streamferry.relay.spec import Codecs, Latency
-from streamferry.relay.status import State
+from streamferry.relay.status import Shown, State
 
 
 class Kind(StrEnum):
@@ -52,6 +53,48 @@ class SourceView(View):
     """Where playing begins, in seconds from the file's start."""
     end_s: float
     """Where playing ends, in seconds from the file's start; 0 is the file's end."""
+
+
+class InputView(View):
+    """A further input, shown when what comes before it cannot be."""
+
+    kind: Kind
+    sources: list[SourceView]
+    warm: bool
+
+
+class SlateView(View):
+    """What is shown while no input can be."""
+
+    kind: SlateKind
+    title: str
+    text: str
+    color: str
+    picture: str | None
+    """Stands for the picture: sent back, it means the one that the task has."""
+    clip: str | None
+    """Redacted."""
+
+
+class SwitchingView(View):
+    """When another input comes on air by itself."""
+
+    switch_after_s: float
+    return_after_s: float
+    returns: bool
+
+
+class OnAirView(View):
+    """What is on air, of a task with further inputs or a slate."""
+
+    shown: Shown
+    input: int | None
+    """Its number, 0 for the source; null for the slate and for a file that was inserted."""
+    since_at: datetime
+    reason: str
+    """Why."""
+    reason_code: str
+    reason_params: dict[str, Any]
 
 
 class WatermarkView(View):
@@ -159,6 +202,8 @@ class RunView(View):
     """What ``reason`` is made from, as with ``trouble``."""
     reason_params: dict[str, Any] | None
     trouble: TroubleView | None
+    on_air: OnAirView | None
+    """Null for a task with one source and no slate. While the slate is on air the state is ``streaming``."""
 
 
 class DestinationRunView(View):
@@ -246,6 +291,12 @@ class TaskView(View):
     """How its sources are reached and what they are told, as they were given; what is secret is ``***``."""
     destination_options: dict[str, Any]
     """The same of its destination."""
+    inputs: list[InputView]
+    """Further inputs, in order of preference after the sources."""
+    slate: SlateView | None
+    switching: SwitchingView
+    pinned: int | Literal["slate"] | None
+    """The input, or the slate, that was asked for by hand; null: by the rules."""
     note: str
     """What somebody wrote about it; empty for none."""
     run: RunView

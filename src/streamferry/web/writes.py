@@ -10,6 +10,7 @@ from streamferry.tasks import checks
 from streamferry.tasks.checks import AddressRules
 from streamferry.tasks.draft import TaskDraft, decide_spec
 from streamferry.tasks.errors import WorkerNotFound
+from streamferry.tasks.inputs import InputSourceDraft
 from streamferry.tasks.model import TaskSpec
 from streamferry.web.operation_views import WorkerView, show_worker
 from streamferry.web.record_views import show_task
@@ -76,6 +77,21 @@ class Writes:
     async def ask_task(self, task_id: str, verb: Verb) -> TaskView:
         """Stop it, continue it or start it over."""
         await self._verbs[verb](checks.check_task_id(task_id))
+        return await self._show(task_id)
+
+    async def switch_input(self, task_id: str, which: int | None) -> TaskView:
+        """Show that input, or the slate, from now on; None: by the rules."""
+        await self._actions.switch_input(checks.check_task_id(task_id), which)
+        return await self._show(task_id)
+
+    async def insert_file(self, task_id: str, source: InputSourceDraft, at: datetime | None) -> TaskView:
+        """Play a file over what is on air."""
+        await self._actions.insert_file(checks.check_task_id(task_id), source, at, self._rules)
+        return await self._show(task_id)
+
+    async def skip_item(self, task_id: str) -> TaskView:
+        """Go on with what follows."""
+        await self._actions.skip_item(checks.check_task_id(task_id))
         return await self._show(task_id)
 
     async def delete_task(self, task_id: str) -> None:

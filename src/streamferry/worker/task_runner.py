@@ -23,6 +23,7 @@ from streamferry.relay import (
     RelaySpec,
     RelayStatus,
     State,
+    Switch,
     Trouble,
     move,
     move_ends,
@@ -53,6 +54,8 @@ class RunningRelay(Protocol):
     def watch(self, callback: Callable[[RelayStatus], None]) -> None: ...
 
     def watch_items(self, callback: Callable[[ItemChange], None]) -> None: ...
+
+    def watch_switches(self, callback: Callable[[Switch], None]) -> None: ...
 
     def on_end(self, callback: Callable[[], None]) -> None: ...
 
@@ -262,6 +265,7 @@ class TaskRunner:
         self._relay = self._start(self._spec, whose, assignment.trouble)
         self._relay.watch(self._note)
         self._relay.watch_items(self._note_item)
+        self._relay.watch_switches(self._note_switch)
         self._relay.on_end(self._close)
         self._note(self._relay.status, starting=True)
 
@@ -302,6 +306,11 @@ class TaskRunner:
             self._keep(Change(self._status, now, item=item, untold=untold))
         if item.step is ItemStep.STARTED and not self._has_begun:
             self._has_begun = True
+            self._stir()
+
+    def _note_switch(self, switch: Switch) -> None:
+        if not self._is_renewing:
+            self._keep(Change(self._status, self._loop.time(), switch=switch))
             self._stir()
 
     def _keep(self, change: Change) -> None:
@@ -357,7 +366,7 @@ def _verdict(status: RelayStatus | DestinationStatus) -> tuple[object, ...]:
 def _besides_counters(status: RelayStatus) -> tuple[object, ...]:
     """What is reported at once: all but how large the counters are."""
     return (
-        *(status.state, status.fault, status.why, status.trouble),
+        *(status.state, status.fault, status.why, status.trouble, status.on_air),
         *(status.playhead, status.item_end_ms, status.preparing_percent),
         *((one.id, *_verdict(one), one.trouble) for one in status.destinations),
         *(status.media_time_ms > 0, status.kbps_in > 0, status.kbps_out > 0, status.sound_drift_ms is None),

@@ -16,7 +16,7 @@ from scripted.camera import Camera, number_of
 from scripted.destination import Destination, Publish
 from scripted.source import Source
 from scripted.waiting import until
-from streamferry.media.slate import Slate
+from streamferry.media.slate import Slate, SlateKind
 from streamferry.media.tag import AUDIO, SEQUENCE_HEADER, VIDEO, Tag
 from streamferry.media.url import MediaUrl
 from streamferry.relay import Item, RelaySpec
@@ -132,6 +132,28 @@ async def test_the_slate_is_shown_while_nothing_else_is_there(
     assert len(destination.publishes) == 1
     assert_unbroken(publish)
     assert publish.frames(AUDIO)
+
+
+async def test_the_last_picture_is_held_with_silence(relays, cameras: Cameras, destination: Destination) -> None:
+    """The keyframe that came last, at once, and five times a second."""
+    first = await cameras.add()
+    spec = replace(RelaySpec.live(first.url(), destination.url()), slate=Slate(SlateKind.LAST_FRAME), switching=RULES)
+    relay = relays.host.start(spec)
+    await until("the camera", lambda: destination.publishes and len(destination.publishes[0].frames(VIDEO)) > 20)
+    publish = destination.publishes[0]
+    await first.leave()
+    await until("the slate", lambda: str(relay.status.on_air) == "slate")
+    await until("a stretch of it", lambda: len({tag[2] for tag in publish.frames(VIDEO)[-5:]}) == 1)
+    pictures, last = publish.frames(VIDEO), publish.frames(VIDEO)[-1]
+    assert last[2][0] >> 4 == 1
+    assert number_of(last) == max(number_of(tag) for tag in pictures if tag[2][0] >> 4 == 1)
+    sound_ms = publish.stamps(AUDIO)[-1]
+    await until("silence", lambda: publish.stamps(AUDIO)[-1] > sound_ms + 300)
+    first.come()
+    await until("the camera again", lambda: number_of(publish.frames(VIDEO)[-1]) > number_of(last))
+    await relay.stop()
+    assert len(destination.publishes) == 1
+    assert_unbroken(publish, 300)
 
 
 async def test_a_switch_by_hand_stays(relays, cameras: Cameras, destination: Destination) -> None:

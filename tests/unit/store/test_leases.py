@@ -15,8 +15,19 @@ from task_samples import make_spec
 from streamferry.control.actions import Actions
 from streamferry.media.errors import Fault
 from streamferry.media.url import MediaUrl
-from streamferry.reasons import Reason
-from streamferry.relay import LEAD_MS, ItemChange, ItemStep, Playhead, RelayStatus, State, Totals
+from streamferry.reasons import Code, Reason
+from streamferry.relay import (
+    LEAD_MS,
+    ItemChange,
+    ItemStep,
+    OnAir,
+    Playhead,
+    RelayStatus,
+    Shown,
+    State,
+    Switch,
+    Totals,
+)
 from streamferry.store import Store, due, workers
 from streamferry.store import assignments as holds
 from streamferry.store.assignments import HeldTask
@@ -581,6 +592,26 @@ async def test_items_and_the_start_are_events(desk: Desk) -> None:
             },
         ),
     ]
+
+
+async def test_what_is_on_air_is_kept_and_each_switch_is_an_event(desk: Desk) -> None:
+    """With where it went from and to, and why; what is on air is shown until nobody runs the task any more."""
+    (task_id,) = await desk.make()
+    await desk.register("one")
+    await desk.claim("one")
+    (held,) = await desk.held("one")
+    since = datetime(2026, 5, 1, 12, tzinfo=UTC)
+    first = OnAir(Shown.INPUT, since, Reason.of(Code.ON_AIR_FIRST), 0)
+    slate = OnAir(Shown.SLATE, since, Reason.of(Code.ON_AIR_DOWN, input=0, seconds=3.0))
+    status = RelayStatus(State.STREAMING, on_air=slate)
+    await desk.report("one", [report_of(held, status, changes=(Change(status, 0.2, switch=Switch(first, slate)),))])
+    last = (await desk.actions.list_feed(task_id))[-1]
+    assert last.kind == "switched"
+    assert (last.detail["from"], last.detail["to"]) == ("input 0", "slate")
+    assert last.detail["reason_code"] == "on_air.down"
+    assert (await desk.actions.get_task(task_id)).on_air == slate
+    await desk.report("one", [report_of(held, RelayStatus(State.STOPPED), outcome=Outcome.HANDED_BACK)])
+    assert (await desk.actions.get_task(task_id)).on_air is None
 
 
 async def test_a_task_that_was_stopped_when_its_worker_died_is_told_as_stopped(desk: Desk) -> None:

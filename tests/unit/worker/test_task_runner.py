@@ -19,6 +19,7 @@ from streamferry.relay import (
     RelaySpec,
     RelayStatus,
     State,
+    Switch,
 )
 from streamferry.worker import Assignment, Outcome
 from streamferry.worker.task_runner import TaskRunner, decide_spec
@@ -49,6 +50,9 @@ class ScriptedRelay:
 
     def watch_items(self, callback: Callable[[ItemChange], None]) -> None:
         self.tell_item = callback
+
+    def watch_switches(self, callback: Callable[[Switch], None]) -> None:
+        self.tell_switch = callback
 
     def on_end(self, callback: Callable[[], None]) -> None:
         self._on_end.append(callback)

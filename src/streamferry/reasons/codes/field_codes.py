@@ -155,6 +155,22 @@ class Fields:
         "must be given for a slate of kind picture, and be absent for any other",
         "kind 为 picture 时必填，否则须省略",
     )
+    FIELD_SLATE_PICTURE_SIZE = ReasonCode(
+        "field.slate_picture_size", "must have at most {size} KiB", "不得超过 {size} KiB"
+    )
+    FIELD_TASK_UNREADABLE = ReasonCode(
+        "field.task_unreadable",
+        "names a task that cannot be read any more: give it all its fields anew",
+        "该任务已无法读取，请重新填写全部字段",
+    )
+    FIELD_ORDER_COUNT = ReasonCode(
+        "field.order_count", "at most {count} orders can wait for their time", "最多可有 {count} 个待执行的指令"
+    )
+    FIELD_NO_INPUTS = ReasonCode(
+        "field.no_inputs",
+        "the task has neither further inputs nor a slate: give it one of them first",
+        "任务既没有其他输入也没有垫片，请先添加",
+    )
     FIELD_INPUT_COUNT = ReasonCode(
         "field.input_count", "at most {count} more inputs are possible", "最多可再加 {count} 个输入"
     )

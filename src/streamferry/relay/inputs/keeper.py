@@ -15,7 +15,8 @@ from streamferry.media.errors import MediaError, SourceError
 from streamferry.prepare.store import PreparedStore
 from streamferry.reasons import Code, Reason
 from streamferry.relay.beat import Beat
-from streamferry.relay.flow import LiveFlow
+from streamferry.relay.flow import Feed, LiveFlow
+from streamferry.relay.inputs.held import WatchedFeed
 from streamferry.relay.inputs.list_input import ListInput
 from streamferry.relay.inputs.live_input import LiveInput
 from streamferry.relay.inputs.policy import SLATE, decide_input, wanted_inputs
@@ -107,6 +108,10 @@ class InputsKeeper:
         """Other inputs, rules or slate; or an order."""
         if self._group is not None:
             self._follow_spec(before)
+
+    def follow_orders(self, before: RelaySpec) -> None:
+        """See ``SourceKeeper``."""
+        self.update(before)
 
     def _follow_spec(self, before: RelaySpec | None) -> None:
         spec, known = self._context.spec, dict(zip(self._specs, self._inputs, strict=True))
@@ -294,7 +299,10 @@ class InputsKeeper:
         if before is not None:
             self._flow.release_feed()
             before.release(now)
-        lost = self._flow.attach_feed(target.take(now, goes_on=goes_on), now)
+        taken = target.take(now, goes_on=goes_on)
+        held = self._slate.held if self._slate is not None and target is not self._slate else None
+        feed: Feed = taken if held is None else WatchedFeed(taken, held)
+        lost = self._flow.attach_feed(feed, now)
         lost.add_done_callback(lambda ended: self._note_lost(target, ended))
         self._context.note(self._source, Phase.UP)
 

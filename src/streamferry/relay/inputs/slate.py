@@ -17,6 +17,7 @@ from streamferry.prepare.store import PreparedStore
 from streamferry.relay.backoff import Backoff
 from streamferry.relay.feed import LiveFeed
 from streamferry.relay.flow import LiveFlow
+from streamferry.relay.inputs.held import HeldPicture
 from streamferry.relay.inputs.list_input import ListInput
 from streamferry.relay.inputs.policy import Health
 from streamferry.relay.keeper import RunContext
@@ -47,10 +48,14 @@ class SlateInput:
         self._store = store
         self._clip: ListInput | None = None
         self._is_shown = False
+        #: What was on air last, if that is to be held.
+        self.held = HeldPicture(flow.timeline) if slate.kind is SlateKind.LAST_FRAME else None
 
     @property
     def is_open(self) -> bool:
         """See ``RunningInput``."""
+        if self.held is not None and self.held.is_there:
+            return True
         return self._clip is not None and self._clip.is_open
 
     def want(self, is_wanted: bool) -> None:
@@ -63,8 +68,10 @@ class SlateInput:
 
     def take(self, now: float, *, goes_on: bool) -> LiveFeed:
         """See ``RunningInput``."""
-        assert self._clip is not None
         self._is_shown = True
+        if self.held is not None and self.held.is_there:
+            return LiveFeed(self.held.inlet(now), self._flow.timeline, self._scratch, now)
+        assert self._clip is not None
         return self._clip.take(now, goes_on=goes_on)
 
     def release(self, now: float) -> None:

@@ -43,6 +43,10 @@ class CallbackBody(BaseModel):
     Final: bool = Field(
         False, description="Whether the task will do nothing more unless somebody starts or changes it."
     )
+    From: str | None = Field(
+        None, description="In `switched`: what was on air, as `input 0`, which is the source, `slate` or `insert`."
+    )
+    To: str | None = Field(None, description="The same: what is on air now; `Reason` says why.")
     ItemsUntold: int = Field(0, description="Item events left out since the last one, because the items are short.")
     Destination: int | None = Field(
         None, description="Of several destinations the one that it is about. Null: the task has one."
@@ -79,6 +83,8 @@ def body_of(record: DeliveryRecord) -> CallbackBody:
         Reason=detail.get("reason"),
         Attempt=detail.get("retries", 0),
         Final=detail.get("final", False),
+        From=detail.get("from"),
+        To=detail.get("to"),
         ItemsUntold=detail.get("untold", 0),
         Destination=detail.get("destination"),
         DestinationState=detail.get("destination_state"),

@@ -28,12 +28,23 @@ NAMES = {
     "watermark.x": "Watermark.RelativePosX",
     "watermark.y": "Watermark.RelativePosY",
     "watermark.ratio": "Watermark.Ratio",
+    "inputs": "Inputs",
+    "slate": "Slate",
+    "slate.title": "Slate.Title",
+    "slate.text": "Slate.Text",
+    "slate.color": "Slate.Color",
+    "slate.picture": "Slate.Picture",
+    "slate.clip": "Slate.Clip",
+    "switching": "Switching",
+    "switching.switch_after_s": "Switching.SwitchAfter",
+    "switching.return_after_s": "Switching.ReturnAfter",
     "name": "Name",
     "size": "Size",
     "step_s": "Aggregation",
     "task_id": "TaskId",
     "event_id": "EventId",
 }
+_INPUT = re.compile(r"inputs\[(\d+)\]\.sources")
 _SOURCE = re.compile(r"sources\[(\d+)\]\.(url|start_s|end_s)")
 
 
@@ -73,6 +84,8 @@ def name_of(field: str, sources: SourceNames = SOURCE_NAMES[SourceForm.RANGES]) 
         return str(getattr(sources, found[2])).format(found[1])
     if found := _DESTINATION.fullmatch(field):
         return f"Destinations[{found[1]}].{_OF_DESTINATION.get(found[2] or '', 'DstAddr')}"
+    if found := _INPUT.match(field):
+        return f"Inputs[{found[1]}]"
     return NAMES.get(field, field)
 
 

@@ -62,7 +62,7 @@ SearchTexts = Annotated[list[SearchText], Field(max_length=100)]
 Count = Annotated[int, Field(ge=0, le=MAX_INT32), BeforeValidator(_read_whole)]
 NumberOfPage = Annotated[Count, AfterValidator(lambda number: number or 1)]
 SizeOfPage = Annotated[Count, AfterValidator(lambda size: size or _DEFAULT_SIZE)]
-Clearable = Literal["Title", "CallbackURL", "Watermark"]
+Clearable = Literal["Title", "CallbackURL", "Watermark", "Inputs", "Slate"]
 
 
 class Body(BaseModel):
@@ -116,6 +116,40 @@ class VodSource(Body):
     EndOffset: Seconds = Field(
         0.0, description="Seconds from the file's start, above `StartOffset`; 0 is the file's end."
     )
+
+
+class InputBody(Body):
+    """A further input. An extension of ours."""
+
+    Type: Int = Field(description="0 live, 1 a list of files, which is played without end.")
+    SrcAddr: str | None = Field(None, description="Live source, needed with `Type` 0.")
+    SrcAddrS: Addresses | None = Field(None, description="1 to 30 files, needed with `Type` 1.")
+    Warm: Int = Field(0, description="1 pulls a live input all the time, so that it is on air at once.")
+
+
+class SlateBody(Body):
+    """What is shown while no input can be. An extension of ours. In an update what is not given stays."""
+
+    Kind: Literal["card", "picture", "color", "clip", "last_frame"] | None = Field(
+        None,
+        description="`card` (default): title and text; `picture`; `color`; `clip`: a file, again and again; or "
+        "`last_frame`: the last keyframe that was on air.",
+    )
+    Title: str | None = Field(None, description="At most 100 characters.")
+    Text: str | None = Field(None, description="At most 200 characters.")
+    Color: str | None = Field(None, description="Of the ground, as `#rrggbb`.")
+    Picture: str | None = Field(None, description="Data URL of a PNG or JPEG of at most 256 KiB.")
+    Clip: str | None = Field(None, description="Address of a file; see `SrcAddrS`.")
+
+
+class SwitchingBody(Body):
+    """When another input comes on air by itself. An extension of ours. In an update what is not given stays."""
+
+    SwitchAfter: Seconds | None = Field(None, description="Seconds without media after which an input is down; 3.")
+    ReturnAfter: Seconds | None = Field(
+        None, description="Seconds for which a preferred input has to be well before it is shown again; 30."
+    )
+    Returns: Int | None = Field(None, description="1 returns to a preferred input (default), 0 only by hand.")
 
 
 class TaskBody(Body):
@@ -175,6 +209,17 @@ class TaskBody(Body):
     )
     PreDownload: Int | None = Field(None, description="1 keeps the files of a list in the cache (default), 0 does not.")
     Watermark: WatermarkBody | None = Field(None, description="Picture over the video; all four fields are needed.")
+    Inputs: list[InputBody] | None = Field(
+        None,
+        description="At most 4 further inputs, in order of preference: shown while the source, and those before them, "
+        "send nothing. An extension of ours.",
+    )
+    Slate: SlateBody | None = Field(
+        None, description="What is shown while no input sends anything. An extension of ours."
+    )
+    Switching: SwitchingBody | None = Field(
+        None, description="When another input comes on air by itself. An extension of ours."
+    )
 
 
 class CreateTask(TaskBody):
@@ -198,8 +243,8 @@ class UpdateTask(TaskBody, TaskTarget):
     GroupName: str | None = Field(None, description="If given, it must be the task's group, which cannot be changed.")
     Clear: list[Clearable] = Field(
         [],
-        description="Names of fields to clear: `Title`, `CallbackURL`, `Watermark`. An extension of ours: an empty "
-        "string or null means not given, because old clients send every field.",
+        description="Names of fields to clear: `Title`, `CallbackURL`, `Watermark`, `Inputs`, `Slate`. An extension "
+        "of ours: an empty string or null means not given, because old clients send every field.",
     )
 
 

@@ -33,6 +33,7 @@ from streamferry.tasks.model import (
     TaskSpec,
 )
 from streamferry.web.addresses import show_callback, show_source
+from streamferry.web.compat.air import read_inputs, read_slate, read_switching, show_air, show_on_air
 from streamferry.web.compat.destination_bodies import read_destination, show_destinations
 from streamferry.web.compat.field_names import NAMES, SOURCE_NAMES, name_of
 from streamferry.web.compat.schemas import Clearable, TaskBody, UpdateTask, WatermarkBody
@@ -231,6 +232,9 @@ _READ: dict[str, Callable[[str, Any], Any]] = {
     "continue_strategy": _read_strategy,
     "pre_download": _read_switch,
     "callback_url": _as_it_is,
+    "inputs": read_inputs,
+    "slate": read_slate,
+    "switching": read_switching,
 }
 
 
@@ -274,6 +278,7 @@ def show_task(record: TaskRecord, now: datetime, pictures: Mapping[str, bytes] =
     item["PlayTimes"] = spec.play_times or 0
     if spec.watermark is not None:
         item["Watermark"] = _show_watermark(spec.watermark, pictures)
+    item |= show_air(spec)
     item["Run"] = _show_run(record)
     return item
 
@@ -324,4 +329,4 @@ def _show_run(record: TaskRecord) -> dict[str, Any]:
     if record.playhead is not None:
         at = record.playhead
         run["Playhead"] = {"Loop": at.loop, "Item": at.item, "PositionMs": at.position_ms}
-    return run
+    return run | show_on_air(record.on_air)

@@ -24,14 +24,14 @@ _STATES = frozenset(State)
 _EVENTS = frozenset(
     (
         *("created", "updated", "disabled", "enabled", "relaunched", "deleted"),
-        *("claimed", "lost", "moved_on", "starting", "item_started", "item_failed", "item_finished"),
+        *("claimed", "lost", "moved_on", "starting", "item_started", "item_failed", "item_finished", "switched"),
         "destination_changed",
     )
 )
 #: View -> the kinds of events in it; none is all.
 VIEWS: dict[str, tuple[str, ...]] = {
     "problems": ("retrying", "stalled", "failed", "lost", "item_failed", "waiting"),
-    "played": ("item_started", "item_failed", "item_finished"),
+    "played": ("item_started", "item_failed", "item_finished", "switched"),
     "all": (),
 }
 #: For these kinds the key or command that caused them is shown.
@@ -199,6 +199,8 @@ class History:
         t, detail = self._who.t, event.detail
         why = Reason.of_told(detail)
         words = [self._who.say(why)] if why is not None else []
+        if event.kind == "switched":
+            words.insert(0, f"{detail.get('from')} → {detail.get('to')}")
         if "worker" in detail:
             words.append(str(detail["worker"]))
         if event.kind in _BY_SOMEBODY and event.actor is not None:

@@ -72,6 +72,11 @@ class PageActions:
         with self._acting(who):
             await self.writes.ask_worker(worker_id, verb)
 
+    async def switch(self, who: Visitor, task_id: str, which: int | None) -> None:
+        """Show an input, or the slate, of a task; None: by the rules. Raises ActionError."""
+        with self._acting(who):
+            await self.writes.switch_input(task_id, which)
+
     async def create(self, who: Visitor, draft: TaskDraft) -> str:
         """Make a task; its id. Raises ActionError."""
         with self._acting(who):

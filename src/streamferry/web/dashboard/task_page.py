@@ -9,6 +9,7 @@ from streamferry.relay.status import State
 from streamferry.tasks.errors import TaskNotFound
 from streamferry.tasks.texts import TEXTS
 from streamferry.web.dashboard import not_found, show
+from streamferry.web.dashboard.air_view import AirView
 from streamferry.web.dashboard.charts import Charts
 from streamferry.web.dashboard.frame import Page, Visitor, frame, leave, live, visitor
 from streamferry.web.dashboard.history import History
@@ -80,6 +81,7 @@ class _Content:
                 with card(t("task.source" if task.kind is Kind.LIVE else "task.list")):
                     self._list = PlaylistView(self._who)
                     self._source_connection = ui.label().classes("soft note connection")
+                self._air = AirView(self._who, self._page_actions, task.task_id, self.refresh)
                 with card(t("form.destination")):
                     self._destination = ui.label().classes("mono wrap")
                     self._codecs = ui.label().classes("soft note connection")
@@ -135,6 +137,7 @@ class _Content:
         for name, label in self._facts.items():
             label.set_text(facts[name])
         self._list.show(task)
+        self._air.show(task)
         self._destination.set_text(task.destination)
         codecs = show.codecs_of(task, t)
         self._codecs.set_text(codecs)

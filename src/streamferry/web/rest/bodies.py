@@ -10,11 +10,21 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, Strict
 
 from streamferry.media.peer_options import MAX_HEADERS, MAX_ROTATE_S, MAX_VALUE_CHARS
-from streamferry.relay.spec import MAX_DESTINATIONS, MAX_ITEMS, Codecs, Latency
+from streamferry.media.slate import MAX_TEXT_CHARS, MAX_TITLE_CHARS, SlateKind
+from streamferry.relay.spec import (
+    LEAST_SWITCH_S,
+    MAX_DESTINATIONS,
+    MAX_INPUTS,
+    MAX_ITEMS,
+    MOST_SWITCH_S,
+    Codecs,
+    Latency,
+)
 from streamferry.store.records import GroupTag
 from streamferry.tasks.checks import MAX_ADDRESS_CHARS, MAX_CALLBACK_CHARS, MAX_INT32
 from streamferry.tasks.destinations import NAME, DestinationDraft
 from streamferry.tasks.draft import CLEARABLE, CLEARED, ServerAndKey, SourceDraft, TaskDraft, WatermarkDraft
+from streamferry.tasks.inputs import InputDraft, InputSourceDraft, SlateDraft, SwitchingDraft
 from streamferry.tasks.model import ContinueStrategy, TaskKind
 from streamferry.tasks.options import OptionsDraft
 from streamferry.tasks.placement import HIGHEST_PRIORITY, LOWEST_PRIORITY, MAX_LABELS
@@ -163,6 +173,61 @@ class WatermarkBody(Body):
     ratio: Part | None = None
 
 
+class InputBody(Body):
+    """What is shown when what comes before it in order cannot be."""
+
+    kind: Kind
+    sources: Annotated[list[SourceBody], Field(min_length=1, max_length=MAX_ITEMS)]
+    """One for a live input; a list is played without end."""
+    warm: Switch = False
+    """Of a live input: pull it all the time, so that it is on air at once."""
+
+
+class SlateBody(Body):
+    """What is shown while no input can be. In a change, what is not given stays, unless the kind is another."""
+
+    kind: SlateKind | None = None
+    """``card`` (the default): title and text; ``picture``; ``color``; ``clip``: a file, again and again; or
+    ``last_frame``: the last keyframe that was on air."""
+    title: Annotated[str, Field(max_length=MAX_TITLE_CHARS)] | None = None
+    text: Annotated[str, Field(max_length=MAX_TEXT_CHARS)] | None = None
+    color: Annotated[str, Field(pattern="^#[0-9a-fA-F]{6}$")] | None = None
+    """Of the ground, as ``#rrggbb``."""
+    picture: str | None = None
+    """``data:image/png;base64,...`` or ``image/jpeg``, at most 256 KiB."""
+    clip: Address | None = None
+    """Address of a file."""
+
+
+class SwitchingBody(Body):
+    """When another input comes on air by itself. In a change, what is not given stays."""
+
+    switch_after_s: Annotated[float, Strict(), Field(ge=LEAST_SWITCH_S, le=MOST_SWITCH_S)] | None = None
+    """An input is down after so long without media; 3 unless given."""
+    return_after_s: Annotated[float, Strict(), Field(ge=0, le=MOST_SWITCH_S)] | None = None
+    """A preferred input is shown again after it has been well for so long; 30 unless given."""
+    returns: Switch | None = None
+    """False: only by hand."""
+
+
+class SwitchRequest(Body):
+    """What is to be on air."""
+
+    input: Annotated[int, Strict(), Field(ge=0, lt=MAX_INPUTS)] | Literal["slate"] | None = None
+    """The number of an input, 0 for the source; ``slate``; or null: what the rules say."""
+
+
+class InsertRequest(Body):
+    """A file to be played over what is on air."""
+
+    url: Address
+    start_s: Seconds = 0.0
+    end_s: Seconds = 0.0
+    """From the file's start; 0 is the file's end."""
+    at: AwareDatetime | None = None
+    """When; null: now."""
+
+
 class TaskFields(Body):
     """The fields of a task that can be set."""
 
@@ -194,6 +259,10 @@ class TaskFields(Body):
     destinations: Annotated[list[ListedDestination], Field(min_length=1, max_length=MAX_DESTINATIONS)] | None = None
     """All destinations, in order, instead of ``destination`` and its options. The task's state is that of the first
     one that is switched on. Several are for live tasks."""
+    inputs: Annotated[list[InputBody], Field(max_length=MAX_INPUTS - 1)] | None = None
+    """Further inputs, in order of preference after the sources."""
+    slate: SlateBody | None = None
+    switching: SwitchingBody | None = None
 
 
 class NewTask(TaskFields):
@@ -213,7 +282,7 @@ class NewTask(TaskFields):
 
 class TaskPatch(TaskFields):
     """Changes to a task: a field that is not given stays. Null or an empty text clears title, callback_url, watermark,
-    series, placement or options; for any other field null means that it is not given."""
+    series, placement, options, inputs or slate; for any other field null means that it is not given."""
 
     kind: Kind | None = None
     sources: Annotated[list[SourceBody], Field(min_length=1, max_length=MAX_ITEMS)] | None = None
@@ -269,6 +338,7 @@ def to_draft(body: NewTask | TaskPatch) -> TaskDraft:
     mark, to, series = body.watermark, body.destination, body.series
     if series is not None:
         given["series"] = SeriesDraft(series.rule, series.time_zone, series.exdates, series.rdates)
+    given |= _to_air(body)
     given |= {name: OptionsDraft(**dict(one)) for name in _OPTIONS if (one := getattr(body, name)) is not None}
     given["destination"] = _address(to)
     given["destinations"] = (
@@ -301,6 +371,25 @@ def _address(to: str | ServerBody | None) -> str | ServerAndKey | None:
     return ServerAndKey(to.server, to.key) if isinstance(to, ServerBody) else to
 
 
+def _to_air(body: NewTask | TaskPatch) -> dict[str, Any]:
+    """Further inputs, the slate and the rules between them, as far as they are given."""
+    given: dict[str, Any] = {}
+    if body.inputs:
+        given["inputs"] = [
+            InputDraft(
+                TaskKind[one.kind.name],
+                [InputSourceDraft(source.url, source.start_s, source.end_s) for source in one.sources],
+                one.warm,
+            )
+            for one in body.inputs
+        ]
+    if body.slate is not None:
+        given["slate"] = SlateDraft(**dict(body.slate))
+    if body.switching is not None:
+        given["switching"] = SwitchingDraft(**dict(body.switching))
+    return given
+
+
 _OPTIONS = ("source_options", "destination_options")
 #: Fields of a task that a draft takes unchanged from a body.
 _AS_THEY_ARE = {one.name for one in fields(TaskDraft)} & TaskPatch.model_fields.keys() - {
@@ -311,6 +400,9 @@ _AS_THEY_ARE = {one.name for one in fields(TaskDraft)} & TaskPatch.model_fields.
     "end_at",
     "destination",
     "destinations",
+    "inputs",
+    "slate",
+    "switching",
     *_OPTIONS,
 }
 

@@ -16,11 +16,13 @@ from streamferry.control.address_rules import address_rules
 from streamferry.control.callbacks.delivery_actions import Callbacks
 from streamferry.control.library import Library
 from streamferry.control.samples import Samples
+from streamferry.relay.inputs.policy import SLATE
 from streamferry.relay.spec import MAX_DESTINATIONS
 from streamferry.relay.status import State
 from streamferry.tasks.checks import MAX_INT32, AddressRules
 from streamferry.tasks.destinations import DestinationEdit
 from streamferry.tasks.draft import TaskDraft
+from streamferry.tasks.inputs import InputSourceDraft
 from streamferry.tasks.model import DeliveryState
 from streamferry.web import operation_views, views
 from streamferry.web.preview_responses import PreviewResponses
@@ -114,6 +116,9 @@ class Routes:
             ("POST", "/tasks/{task_id}/destinations", self.add_destination, 201, "tasks"),
             ("PATCH", "/tasks/{task_id}/destinations/{destination_id}", self.update_destination, 200, "tasks"),
             ("DELETE", "/tasks/{task_id}/destinations/{destination_id}", self.remove_destination, 200, "tasks"),
+            ("POST", "/tasks/{task_id}/switch", self.switch_input, 200, "tasks"),
+            ("POST", "/tasks/{task_id}/insert", self.insert_file, 200, "tasks"),
+            ("POST", "/tasks/{task_id}/skip", self.skip_item, 200, "tasks"),
             ("POST", "/tasks/{task_id}/{verb}", self.ask_task, 200, "tasks"),
             ("GET", "/events", self.list_events, 200, "events"),
             ("GET", "/events/latest", self.list_recent_events, 200, "events"),
@@ -229,6 +234,21 @@ class Routes:
         """Stop a task, continue a stopped one where it stopped, or start it over. ``restart`` is an older name of
         ``continue``, ``relaunch`` one of ``start_over``."""
         return await self._writes.ask_task(task_id, verb)
+
+    async def switch_input(self, task_id: TaskId, body: bodies.SwitchRequest) -> views.TaskView:
+        """Show an input, or the slate, until another is asked for; null: what the rules say. While the one that was
+        asked for sends nothing the next one is shown."""
+        return await self._writes.switch_input(task_id, SLATE if body.input == "slate" else body.input)
+
+    async def insert_file(self, task_id: TaskId, body: bodies.InsertRequest) -> views.TaskView:
+        """Play a file over what is on air, once, now or at a time; then that goes on. The task needs a slate or a
+        further input."""
+        source = InputSourceDraft(body.url, body.start_s, body.end_s)
+        return await self._writes.insert_file(task_id, source, body.at)
+
+    async def skip_item(self, task_id: TaskId) -> views.TaskView:
+        """End what plays of a list at its next keyframe and go on with the next item; or end what was inserted."""
+        return await self._writes.skip_item(task_id)
 
     async def get_watermark(self, task_id: TaskId) -> Response:
         """The picture over the task's video."""

@@ -7,7 +7,9 @@ import pytest
 from streamferry.media.errors import Fault
 from streamferry.reasons import NOT_TOLD, Reason
 from streamferry.relay import State
+from streamferry.relay.inputs.policy import SWITCHING
 from streamferry.relay.spec import Codecs, Latency
+from streamferry.web.air_views import show_switching
 from streamferry.web.dashboard import show
 from streamferry.web.dashboard.texts import sayer, translator
 from streamferry.web.views import Kind, RunView, SourceView, Status, Strategy, TaskView, TroubleView
@@ -48,6 +50,10 @@ def task(status: Status, state: State, reason: str = "", *, tries: int | None = 
         note="",
         destination_server=None,
         source_options={},
+        inputs=[],
+        slate=None,
+        switching=show_switching(SWITCHING),
+        pinned=None,
         destination_options={},
         run=RunView(
             state=state,
@@ -60,6 +66,7 @@ def task(status: Status, state: State, reason: str = "", *, tries: int | None = 
             bytes_in=0,
             bytes_out=0,
             preparing_percent=None,
+            on_air=None,
             repairs=0,
             sound_drift_s=None,
             dropped_tags=0,

@@ -2,6 +2,17 @@
 
 #: Key -> English and Chinese.
 TEXTS = {
+    "air.auto": ("By the rules", "按规则"),
+    "air.done": ("It is shown as soon as it can be.", "将尽快切换。"),
+    "air.files": ("{name} and {count} more", "{name} 等，另有 {count} 个"),
+    "air.first": ("The source", "来源"),
+    "air.input": ("Input {number}", "输入 {number}"),
+    "air.insert": ("An inserted file", "插播文件"),
+    "air.now": ("on air", "播出中"),
+    "air.rules": ("down after {down} s, back after {back} s", "{down} 秒无数据后切走，恢复 {back} 秒后切回"),
+    "air.show": ("Show", "切换"),
+    "air.slate": ("The slate", "垫片"),
+    "air.title": ("On air", "播出"),
     "callbacks.ended": ("The receiver of callbacks wants no more (410).", "回调接收方已声明不再接收（410）。"),
     "callbacks.not_taken": (
         "Callbacks are not taken; failed tries in a row: {tries}.",
@@ -36,6 +47,7 @@ TEXTS = {
     "event.other": ("Other", "其他"),
     "event.relaunched": ("Started over by a user", "用户重新开始"),
     "event.starting": ("Starting", "开始启动"),
+    "event.switched": ("On air", "播出切换"),
     "event.updated": ("Changed", "已修改"),
     "fact.drift": ("Sound drift", "音频漂移"),
     "fact.dropped": ("Dropped", "丢帧"),
@@ -77,6 +89,11 @@ TEXTS = {
         "Secrets, and the picture of a watermark, are shown as *** and have to be filled in.",
         "密钥和水印图片以 *** 表示，请自行填写。",
     ),
+    "slate.card": ("A card", "卡片"),
+    "slate.clip": ("A clip", "短片"),
+    "slate.color": ("A colour", "纯色"),
+    "slate.last_frame": ("The last picture", "最后一帧"),
+    "slate.picture": ("A picture", "图片"),
     "state.connecting": ("Connecting", "连接中"),
     "state.ended": ("Ended", "已结束"),
     "state.failed": ("Failed", "失败"),

@@ -1,0 +1,163 @@
+"""What is on air: the options of ``task create`` and ``update`` for further inputs and a slate; ``task switch``,
+``insert`` and ``skip``."""
+
+import base64
+import inspect
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from streamferry.cli.options import AsJson
+from streamferry.cli.task_body import source_fields
+from streamferry.cli.task_session import (
+    DEFAULT_URL,
+    TaskName,
+    TaskNames,
+    Url,
+    find_task,
+    find_tasks,
+    print_json,
+    print_task,
+    session,
+)
+from streamferry.cli.time_arguments import read_time
+
+_PICTURES = (".png", ".jpg", ".jpeg")
+_OPTIONS: dict[str, Any] = {
+    "more_inputs": Annotated[
+        list[str] | None,
+        typer.Option(
+            "--input",
+            show_default=False,
+            help="What is shown when the source sends nothing; repeat for more, in order. `none` removes all.",
+        ),
+    ],
+    "warm": Annotated[
+        bool, typer.Option("--warm", help="Pull its live inputs all the time, so that they are on air at once.")
+    ],
+    "slate": Annotated[
+        str | None,
+        typer.Option(
+            "--slate",
+            metavar="TEXT|#RRGGBB|FILE",
+            show_default=False,
+            help="What is shown when no input sends anything: a card with this title, a colour, a PNG or JPEG of this "
+            "machine, last_frame, or the address of a clip. `none` removes it.",
+        ),
+    ],
+    "switch_after": Annotated[
+        float | None,
+        typer.Option(show_default=False, help="An input is down after so many seconds without media; else 3."),
+    ],
+    "return_after": Annotated[
+        float | None,
+        typer.Option(show_default=False, help="A preferred input is shown again after so many good seconds; else 30."),
+    ],
+}
+
+
+def takes_air(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with these options, for its parameter ``**texts``: Typer reads options from signatures."""
+    signature = inspect.signature(command)
+    own = [one for one in signature.parameters.values() if one.kind is not inspect.Parameter.VAR_KEYWORD]
+    rest = [one for one in signature.parameters.values() if one.kind is inspect.Parameter.VAR_KEYWORD]
+    added = [
+        inspect.Parameter(
+            *(name, inspect.Parameter.KEYWORD_ONLY), default=False if name == "warm" else None, annotation=option
+        )
+        for name, option in _OPTIONS.items()
+    ]
+    command.__annotations__.update(_OPTIONS)
+    command.__signature__ = signature.replace(parameters=[*own, *added, *rest])  # type: ignore[attr-defined]
+    return command
+
+
+def air_fields(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Take these options out of the arguments of a command; as fields of REST. Raises ValueError naming the option."""
+    addresses, warm = arguments.pop("more_inputs", None), arguments.pop("warm", False)
+    slate = arguments.pop("slate", None)
+    rules = {
+        "switch_after_s": arguments.pop("switch_after", None),
+        "return_after_s": arguments.pop("return_after", None),
+    }
+    fields: dict[str, Any] = {}
+    if addresses:
+        fields["inputs"] = [] if addresses == ["none"] else [_input(address, warm) for address in addresses]
+    if slate is not None:
+        fields["slate"] = None if slate == "none" else _slate(slate)
+    if told := {name: value for name, value in rules.items() if value is not None}:
+        fields["switching"] = told
+    return fields
+
+
+def _input(address: str, warm: bool) -> dict[str, Any]:
+    made = source_fields([address], None, None, None)
+    return {**made, "warm": warm} if made["kind"] == "live" else made
+
+
+def _slate(text: str) -> dict[str, Any]:
+    if text == "last_frame":
+        return {"kind": "last_frame"}
+    if text.startswith("#"):
+        return {"kind": "color", "color": text}
+    if text.lower().endswith(_PICTURES):
+        try:
+            picture = base64.b64encode(Path(text).read_bytes()).decode()
+        except OSError as error:
+            raise ValueError(f"--slate: {text} cannot be read ({error.strerror})") from None
+        return {"kind": "picture", "picture": f"data:image/png;base64,{picture}"}
+    if text.startswith(("http://", "https://", "file:")):
+        return {"kind": "clip", "clip": text}
+    return {"kind": "card", "title": text}
+
+
+def switch(
+    task_id: TaskName,
+    to: Annotated[
+        str, typer.Argument(metavar="NUMBER|slate|auto", help="Input, from 0, the source; auto: by the rules.")
+    ],
+    url: Url = DEFAULT_URL,
+    as_json: AsJson = False,
+) -> None:
+    """Show another input of a task, or its slate, from now on."""
+    if to not in ("slate", "auto") and not to.isdecimal():
+        raise typer.BadParameter("must be the number of an input, slate or auto", param_hint="NUMBER")
+    with session(url) as service:
+        which = None if to == "auto" else to if to == "slate" else int(to)
+        path = f"/tasks/{find_task(service, task_id)}/switch"
+        print_task(service.call("POST", path, {"input": which}), as_json)
+
+
+def insert(
+    task_id: TaskName,
+    file: Annotated[str, typer.Argument(help="Address, or a file on the service's machine.", show_default=False)],
+    at: Annotated[
+        str | None, typer.Option(help="When: +10m or 2026-01-31T20:00; else now.", show_default=False)
+    ] = None,
+    offset: Annotated[float, typer.Option(help="Start of the file in seconds.")] = 0.0,
+    end_offset: Annotated[float, typer.Option(help="Its end, in seconds from its start; 0 is its end.")] = 0.0,
+    url: Url = DEFAULT_URL,
+    as_json: AsJson = False,
+) -> None:
+    """Play a file over what is on air of a task, then go on."""
+    with session(url) as service:
+        body = source_fields([file], False, [offset], [end_offset])["sources"][0]
+        if at is not None:
+            body["at"] = read_time("--at", at, datetime.now(UTC)).isoformat()
+        print_task(service.call("POST", f"/tasks/{find_task(service, task_id)}/insert", body), as_json)
+
+
+def skip(task_ids: TaskNames, url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
+    """Go on with the next item of lists, or end what was inserted."""
+    from streamferry.cli.task_tables import show_done
+
+    with session(url) as service:
+        for task_id in find_tasks(service, task_ids):
+            changed = service.call("POST", f"/tasks/{task_id}/skip")
+            if as_json:
+                print_json(changed)
+            else:
+                show_done(changed)

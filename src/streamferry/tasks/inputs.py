@@ -1,0 +1,220 @@
+"""Further inputs of a task, its slate and the rules between them: as a front end submits them, and what comes of it.
+
+Fields are named as in ``tasks.draft``: ``inputs[0].sources[1].url``, ``slate.title``, ``switching.return_after_s``. An
+address that is given as it was shown means the one that the task has; so does a picture.
+"""
+
+import base64
+import binascii
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from hashlib import sha256
+
+from streamferry.media.picture import inspect_picture
+from streamferry.media.slate import Slate, SlateKind
+from streamferry.media.url import REDACTED, MediaUrl
+from streamferry.reasons import Code, InvalidPart, InvalidValue
+from streamferry.relay.inputs.policy import SLATE, Switching
+from streamferry.relay.spec import (
+    LEAST_SWITCH_S,
+    MAX_INPUTS,
+    MOST_SWITCH_S,
+    ORDER_STALE_S,
+    Item,
+    Order,
+)
+from streamferry.tasks import checks
+from streamferry.tasks.checks import AddressRules
+from streamferry.tasks.errors import InvalidField
+from streamferry.tasks.model import TaskInput, TaskItem, TaskKind, TaskSpec
+
+#: Of the picture of a slate, which is kept in the task's own row.
+MAX_SLATE_PICTURE_BYTES = 256 << 10
+#: Orders of a task that are not followed yet.
+MAX_ORDERS = 10
+_DATA_URL = re.compile(r"data:image/(?:png|jpg|jpeg);base64,", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class InputSourceDraft:
+    """One address of an input."""
+
+    url: str
+    start_s: float = 0.0
+    end_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class InputDraft:
+    """One further input."""
+
+    kind: TaskKind
+    sources: Sequence[InputSourceDraft]
+    warm: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SlateDraft:
+    """``picture``: a data URL, or what stood for the picture where it was shown."""
+
+    kind: SlateKind | None = None
+    title: str | None = None
+    text: str | None = None
+    color: str | None = None
+    picture: str | None = None
+    clip: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchingDraft:
+    """What is None stays."""
+
+    switch_after_s: float | None = None
+    return_after_s: float | None = None
+    returns: bool | None = None
+
+
+def decide_inputs(
+    given: Sequence[InputDraft], present: Sequence[TaskInput], rules: AddressRules
+) -> tuple[TaskInput, ...]:
+    """The further inputs, instead of those that there are. Raises InvalidField."""
+    if len(given) >= MAX_INPUTS:
+        raise InvalidField("inputs", Code.FIELD_INPUT_COUNT, count=MAX_INPUTS - 1)
+    known = [item.url for one in present for item in one.items]
+    return tuple(_decide_input(f"inputs[{index}]", one, known, rules) for index, one in enumerate(given))
+
+
+def _decide_input(field: str, one: InputDraft, known: Sequence[MediaUrl], rules: AddressRules) -> TaskInput:
+    checks.check_item_count(f"{field}.sources", len(one.sources))
+    if one.kind is TaskKind.LIVE and len(one.sources) != 1:
+        raise InvalidField(f"{field}.sources", Code.FIELD_ONE_LIVE_ADDRESS)
+    items: list[TaskItem] = []
+    for index, source in enumerate(one.sources):
+        name = f"{field}.sources[{index}]"
+        if one.kind is TaskKind.LIVE and (source.start_s or source.end_s):
+            raise InvalidField(f"{name}.start_s", Code.FIELD_LIVE_WITHOUT_OFFSETS)
+        url = _as_shown(source.url, known) or checks.read_source(f"{name}.url", source.url, one.kind, rules)
+        names = {"start_field": f"{name}.start_s", "end_field": f"{name}.end_s"}
+        items.append(checks.check_item(url, source.start_s, source.end_s, **names))
+    return TaskInput(one.kind, tuple(items), one.warm and one.kind is TaskKind.LIVE)
+
+
+def _as_shown(text: str, known: Sequence[MediaUrl]) -> MediaUrl | None:
+    if REDACTED not in text:
+        return None
+    shown = {url.reveal(): url for url in known if url.is_shown_as(text)}
+    return next(iter(shown.values())) if len(shown) == 1 else None
+
+
+def decide_slate(given: SlateDraft, present: Slate | None, rules: AddressRules) -> Slate:
+    """The slate; of one that is given anew what is None has its default, of a present one it stays, if its kind does.
+
+    Raises InvalidField.
+    """
+    kind = given.kind or (present.kind if present is not None else SlateKind.CARD)
+    base = present if present is not None and present.kind is kind else None
+    picture, clip = base.picture if base else b"", base.clip if base else None
+    if given.picture and (base is None or given.picture != picture_reference(base)):
+        picture = _read_picture(given.picture)
+    if given.clip and not (clip is not None and clip.is_shown_as(given.clip)):
+        clip = checks.read_source("slate.clip", given.clip, TaskKind.VOD, rules)
+    default = base or Slate(SlateKind.CARD)
+    try:
+        return Slate(
+            kind,
+            default.title if given.title is None else given.title,
+            default.text if given.text is None else given.text,
+            given.color or default.color,
+            picture,
+            clip,
+        )
+    except InvalidPart as error:
+        raise InvalidField(error.name, error.why) from None
+
+
+def _read_picture(text: str) -> bytes:
+    match = _DATA_URL.match(text)
+    if match is None:
+        raise InvalidField("slate.picture", Code.PICTURE_NOT_DATA_URL)
+    try:
+        picture = base64.b64decode(text[match.end() :], validate=True)
+    except (binascii.Error, ValueError):
+        raise InvalidField("slate.picture", Code.PICTURE_BAD_BASE64) from None
+    if len(picture) > MAX_SLATE_PICTURE_BYTES:
+        raise InvalidField("slate.picture", Code.FIELD_SLATE_PICTURE_SIZE, size=MAX_SLATE_PICTURE_BYTES >> 10)
+    try:
+        inspect_picture(picture)
+    except InvalidValue as error:
+        raise InvalidField("slate.picture", error.why) from None
+    return picture
+
+
+def picture_reference(slate: Slate) -> str | None:
+    """What stands for its picture where it is shown, if it has one."""
+    if not slate.picture:
+        return None
+    return f"data:{inspect_picture(slate.picture).media_type};sha256,{sha256(slate.picture).hexdigest()}"
+
+
+def decide_switching(given: SwitchingDraft, present: Switching) -> Switching:
+    """The rules. Raises InvalidField."""
+    rules = Switching(
+        present.switch_after_s if given.switch_after_s is None else given.switch_after_s,
+        present.return_after_s if given.return_after_s is None else given.return_after_s,
+        present.returns if given.returns is None else given.returns,
+    )
+    for name, seconds, least in (
+        ("switch_after_s", rules.switch_after_s, LEAST_SWITCH_S),
+        ("return_after_s", rules.return_after_s, 0.0),
+    ):
+        if not least <= seconds <= MOST_SWITCH_S:
+            raise InvalidField(f"switching.{name}", Code.FIELD_SWITCH_SECONDS, least=least, most=MOST_SWITCH_S)
+    return rules
+
+
+def keep_pinned(pinned: int | None, inputs: Sequence[TaskInput], slate: Slate | None) -> int | None:
+    """The input that was asked for by hand, if it is still there."""
+    is_there = pinned is not None and (pinned <= len(inputs) if pinned != SLATE else slate is not None)
+    return pinned if is_there else None
+
+
+def pin(spec: TaskSpec, which: int | None) -> TaskSpec:
+    """The task with that input, or the slate, on air by hand; None: by the rules again. Raises InvalidField."""
+    _require_inputs(spec, "input")
+    if which is not None and keep_pinned(which, spec.inputs, spec.slate) is None:
+        raise InvalidField("input", Code.FIELD_NO_SUCH_INPUT, count=len(spec.inputs))
+    return replace(spec, pinned=which)
+
+
+def insert(spec: TaskSpec, source: InputSourceDraft, at: datetime, now: datetime, rules: AddressRules) -> TaskSpec:
+    """The task with the order to play a file over what is on air, at that time. Raises InvalidField."""
+    _require_inputs(spec, "url")
+    url = checks.read_source("url", source.url, TaskKind.VOD, rules)
+    item = checks.check_item(url, source.start_s, source.end_s, start_field="start_s", end_field="end_s")
+    if (at - now).total_seconds() < -ORDER_STALE_S:
+        raise InvalidField("at", Code.FIELD_IN_THE_PAST)
+    return _ordered(spec, Order(0, at.timestamp(), Item(item.url, item.start_s, item.end_s)), now)
+
+
+def skip(spec: TaskSpec, now: datetime) -> TaskSpec:
+    """The task with the order to end what plays now of a list, or what was inserted. Raises InvalidField."""
+    if spec.kind is not TaskKind.VOD:
+        _require_inputs(spec, "task_id")
+    return _ordered(spec, Order(0, now.timestamp()), now)
+
+
+def _ordered(spec: TaskSpec, order: Order, now: datetime) -> TaskSpec:
+    """Orders that nobody follows any more are left out, but for the last, from which the numbers go on."""
+    last = max((one.number for one in spec.orders), default=0)
+    oldest_at = now.timestamp() - ORDER_STALE_S
+    kept = tuple(one for one in spec.orders if one.at >= oldest_at or one.number == last)
+    if len(kept) > MAX_ORDERS:
+        raise InvalidField("at", Code.FIELD_ORDER_COUNT, count=MAX_ORDERS)
+    return replace(spec, orders=(*kept, replace(order, number=last + 1)))
+
+
+def _require_inputs(spec: TaskSpec, field: str) -> None:
+    if not spec.inputs and spec.slate is None:
+        raise InvalidField(field, Code.FIELD_NO_INPUTS)

@@ -1,0 +1,57 @@
+"""Further inputs, the slate and what is on air, as views: what may be shown of them."""
+
+from typing import Any
+
+from streamferry.relay.inputs.policy import SLATE, Switching
+from streamferry.relay.status import OnAir
+from streamferry.tasks.inputs import picture_reference
+from streamferry.tasks.model import TaskSpec
+from streamferry.web.addresses import show_source
+from streamferry.web.views import InputView, Kind, OnAirView, SlateView, SourceView, SwitchingView
+
+
+def show_air(spec: TaskSpec) -> dict[str, Any]:
+    """The fields of a ``TaskView``: inputs, slate, switching and pinned."""
+    return {
+        "inputs": [
+            InputView(
+                kind=Kind[one.kind.name],
+                sources=[
+                    SourceView(url=show_source(item.url), start_s=item.start_s, end_s=item.end_s) for item in one.items
+                ],
+                warm=one.warm,
+            )
+            for one in spec.inputs
+        ],
+        "slate": _show_slate(spec),
+        "switching": show_switching(spec.switching),
+        "pinned": "slate" if spec.pinned == SLATE else spec.pinned,
+    }
+
+
+def show_switching(rules: Switching) -> SwitchingView:
+    """The rules."""
+    return SwitchingView(
+        switch_after_s=rules.switch_after_s, return_after_s=rules.return_after_s, returns=rules.returns
+    )
+
+
+def _show_slate(spec: TaskSpec) -> SlateView | None:
+    slate = spec.slate
+    if slate is None:
+        return None
+    return SlateView(
+        kind=slate.kind,
+        title=slate.title,
+        text=slate.text,
+        color=slate.color,
+        picture=picture_reference(slate),
+        clip=None if slate.clip is None else show_source(slate.clip),
+    )
+
+
+def show_on_air(on_air: OnAir | None) -> OnAirView | None:
+    """What is on air, if that is known."""
+    if on_air is None:
+        return None
+    return OnAirView(shown=on_air.shown, input=on_air.input, since_at=on_air.since, **on_air.why.told())

@@ -1,0 +1,190 @@
+"""Further inputs, a slate and what is on air over both APIs: kept, changed, refused, and never a secret."""
+
+import base64
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rest_api import PLANTED, Rest
+from signed_api import NO_LIMITS, make_api
+
+from kit.pictures import png
+from streamferry.control.store_ledger import relay_spec_of
+from streamferry.relay.inputs.policy import SLATE, Switching
+from streamferry.relay.spec import RelaySpec
+from streamferry.relay.status import START
+from streamferry.store import Store
+from streamferry.web.compat.routes import ApiSettings
+
+pytestmark = pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
+
+CAMERA = {"kind": "live", "sources": [{"url": f"rtmp://cam.example/live/{PLANTED}"}], "warm": True}
+FILMS = {"kind": "vod", "sources": [{"url": f"https://h.example/b.mp4?t={PLANTED}", "start_s": 5.0, "end_s": 9.5}]}
+CARD = {"kind": "card", "title": "马上回来", "text": "Back soon", "color": "#102030"}
+PICTURE = "data:image/png;base64," + base64.b64encode(png()).decode()
+
+
+def files_with_it(folder: Path) -> list[Path]:
+    """Files that hold the planted secret."""
+    return [one for one in folder.rglob("*") if one.is_file() and PLANTED.encode() in one.read_bytes()]
+
+
+async def spec_of(rest: Rest, task_id: str) -> RelaySpec:
+    """What its worker gets."""
+    return relay_spec_of((await rest.actions.get_task(task_id)).spec, START)
+
+
+async def test_inputs_and_slate_come_to_the_relay_and_nothing_secret_is_shown(
+    rest: Rest, store: Store, tmp_path: Path
+) -> None:
+    """As they were given; addresses redacted in both APIs, and sealed in the store's file."""
+    rules = {"switch_after_s": 5.0, "return_after_s": 0.0, "returns": False}
+    made = await rest.create(inputs=[CAMERA, FILMS], slate=CARD, switching=rules)
+    path = f"/tasks/{made['task_id']}"
+    told = [made, *[await rest.call("GET", one) for one in (path, "/tasks", f"{path}/events", f"{path}/request")]]
+    api = await make_api(store, ApiSettings(rates=NO_LIMITS))
+    async with api.client:
+        listed = await api.call("ListPullToPushTask", {})
+    told.append(listed)
+    assert PLANTED not in json.dumps(told)
+    assert not files_with_it(tmp_path)
+    spec = await spec_of(rest, made["task_id"])
+    first, second = spec.more_inputs
+    assert (first.is_live, first.warm, first.items[0].url.reveal()) == (True, True, CAMERA["sources"][0]["url"])
+    assert (second.is_live, second.items[0].start_s, second.items[0].end_s) == (False, 5.0, 9.5)
+    assert spec.slate is not None
+    assert (spec.slate.title, spec.slate.text, spec.slate.color) == ("马上回来", "Back soon", "#102030")
+    assert spec.switching == Switching(5.0, 0.0, False)
+    item = listed["List"][0]
+    assert [one["Type"] for one in item["Inputs"]] == [0, 1]
+    assert item["Slate"]["Title"] == "马上回来"
+    assert item["Switching"] == {"SwitchAfter": 5.0, "ReturnAfter": 0.0, "Returns": 0}
+
+
+async def test_an_update_with_what_was_shown_changes_nothing(rest: Rest) -> None:
+    """Addresses and the picture, sent back as they were shown, mean those that the task has."""
+    slate = {"kind": "picture", "picture": PICTURE, "color": "#000000"}
+    made = await rest.create(inputs=[CAMERA, FILMS], slate=slate)
+    before = await spec_of(rest, made["task_id"])
+    for change in ({"title": "b"}, {name: made[name] for name in ("inputs", "slate", "switching")}, {"slate": {}}):
+        changed = await rest.call("PATCH", f"/tasks/{made['task_id']}", change)
+        after = await spec_of(rest, made["task_id"])
+        assert (after.more_inputs, after.slate, after.switching) == (before.more_inputs, before.slate, before.switching)
+        assert changed["inputs"] == made["inputs"]
+    cleared = await rest.call("PATCH", f"/tasks/{made['task_id']}", {"inputs": [], "slate": None})
+    assert (cleared["inputs"], cleared["slate"]) == ([], None)
+
+
+async def test_a_switch_an_insert_and_a_skip_come_to_the_relay(rest: Rest) -> None:
+    """With numbers that rise; old ones are forgotten, and an input that is taken away is no longer asked for."""
+    made = await rest.create(inputs=[CAMERA], slate=CARD)
+    path = f"/tasks/{made['task_id']}"
+    assert made["pinned"] is None
+    assert (await rest.call("POST", f"{path}/switch", {"input": 1}))["pinned"] == 1
+    assert (await spec_of(rest, made["task_id"])).pinned == 1
+    assert (await rest.call("POST", f"{path}/switch", {"input": "slate"}))["pinned"] == "slate"
+    assert (await spec_of(rest, made["task_id"])).pinned == SLATE
+    later = datetime.now(UTC) + timedelta(minutes=1)
+    await rest.call("POST", f"{path}/insert", {"url": f"https://h.example/x.mp4?t={PLANTED}", "at": later.isoformat()})
+    await rest.call("POST", f"{path}/skip")
+    insert, skip = (await spec_of(rest, made["task_id"])).orders
+    assert (insert.number, skip.number) == (1, 2)
+    assert insert.item is not None
+    assert abs(insert.at - later.timestamp()) < 1
+    assert skip.item is None
+    changed = await rest.call("PATCH", path, {"slate": None})
+    assert changed["pinned"] is None
+    assert PLANTED not in json.dumps([changed, await rest.call("GET", f"{path}/events")])
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"inputs": [CAMERA] * 5}, "inputs"),
+        ({"inputs": [{**CAMERA, "sources": [{"url": "rtmp://a.example/b/c"}] * 2}]}, "inputs[0].sources"),
+        ({"inputs": [{**CAMERA, "sources": [{"url": "ftp://a.example/b"}]}]}, "inputs[0].sources[0].url"),
+        ({"inputs": [FILMS, {**FILMS, "sources": [{"url": "file:///etc/passwd"}]}]}, "inputs[1].sources[0].url"),
+        ({"inputs": [{**FILMS, "sources": [{"url": "https://***@h.example/***"}]}]}, "inputs[0].sources[0].url"),
+        ({"slate": {"kind": "clip"}}, "slate.clip"),
+        ({"slate": {"kind": "clip", "clip": "file:///etc/passwd"}}, "slate.clip"),
+        ({"slate": {"kind": "picture"}}, "slate.picture"),
+        ({"slate": {"kind": "picture", "picture": "data:image/png;base64,AAAA"}}, "slate.picture"),
+        ({"slate": {"kind": "picture", "picture": PICTURE + "A" * 400_000}}, "slate.picture"),
+        ({"slate": {"title": "two\nlines"}}, "slate.title"),
+        ({"slate": {"color": "red"}}, "slate.color"),
+        ({"switching": {"switch_after_s": 0.1}}, "switching.switch_after_s"),
+        ({"switching": {"return_after_s": -1}}, "switching.return_after_s"),
+    ],
+)
+async def test_what_cannot_be_is_refused_by_its_name(rest: Rest, change: dict[str, Any], field: str) -> None:
+    """By the field and a sentence."""
+    made = await rest.create()
+    error = await rest.refusal(422, "PATCH", f"/tasks/{made['task_id']}", change)
+    assert error["field"] == field
+    assert error["message"]
+
+
+@pytest.mark.parametrize(
+    ("call", "body", "field"),
+    [
+        ("switch", {"input": 0}, "input"),
+        ("insert", {"url": "https://h.example/x.mp4"}, "url"),
+    ],
+)
+async def test_orders_need_something_to_switch_between(rest: Rest, call: str, body: dict[str, Any], field: str) -> None:
+    """A task with one source and no slate says what it needs."""
+    made = await rest.create()
+    error = await rest.refusal(422, "POST", f"/tasks/{made['task_id']}/{call}", body)
+    assert error["field"] == field
+    assert "slate" in error["message"]
+
+
+async def test_orders_that_cannot_be_are_refused(rest: Rest) -> None:
+    """An input that is not there, a file that may not be read, a time that has passed, and more than can wait."""
+    path = f"/tasks/{(await rest.create(inputs=[CAMERA]))['task_id']}"
+    for call, body, field in (
+        ("switch", {"input": 2}, "input"),
+        ("switch", {"input": "slate"}, "input"),
+        ("insert", {"url": "file:///etc/passwd"}, "url"),
+        ("insert", {"url": "https://h.example/x.mp4", "at": "2020-01-01T00:00:00Z"}, "at"),
+    ):
+        assert (await rest.refusal(422, "POST", f"{path}/{call}", body))["field"] == field
+    for _ in range(11):
+        await rest.call("POST", f"{path}/insert", {"url": "https://h.example/x.mp4"})
+    assert (await rest.refusal(422, "POST", f"{path}/insert", {"url": "https://h.example/x.mp4"}))["field"] == "at"
+
+
+async def test_the_compatible_api_takes_them_under_names_of_our_own(rest: Rest, store: Store) -> None:
+    """Created, listed, sent back as listed, and cleared; errors have its names."""
+    api = await make_api(store, ApiSettings(rates=NO_LIMITS))
+    now = int(datetime.now(UTC).timestamp())
+    body = {
+        "Type": 0,
+        "SrcAddr": "rtmp://cam.example/live/one",
+        "DstAddr": "rtmp://push.example/live/key",
+        "StartTime": now + 600,
+        "EndTime": now + 3600,
+        "Inputs": [
+            {"Type": 0, "SrcAddr": f"rtmp://cam.example/live/{PLANTED}", "Warm": 1},
+            {"Type": 1, "SrcAddrS": ["https://h.example/a.mp4"]},
+        ],
+        "Slate": {"Title": "Soon"},
+        "Switching": {"SwitchAfter": 2},
+    }
+    async with api.client:
+        task_id = (await api.call("CreatePullToPushTask", body))["TaskId"]
+        (item,) = (await api.call("ListPullToPushTask", {}))["List"]
+        assert item["Slate"] == {"Kind": "card", "Title": "Soon", "Color": "#101826"}
+        assert PLANTED not in json.dumps(item)
+        before = await spec_of(rest, task_id)
+        assert [one.is_live for one in before.more_inputs] == [True, False]
+        sent = {name: item[name] for name in ("Inputs", "Slate", "Switching")}
+        await api.call("UpdatePullToPushTask", {"TaskId": task_id, **sent})
+        after = await spec_of(rest, task_id)
+        assert (after.more_inputs, after.slate, after.switching) == (before.more_inputs, before.slate, before.switching)
+        await api.call("UpdatePullToPushTask", {"TaskId": task_id, "Clear": ["Inputs", "Slate"]})
+        (item,) = (await api.call("ListPullToPushTask", {}))["List"]
+        assert "Inputs" not in item
+        assert "Slate" not in item
