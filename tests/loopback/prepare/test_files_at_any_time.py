@@ -1,6 +1,5 @@
 """Prepared files of all kinds over the limits of stamps: a destination gets, and a preview shows, their media."""
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -19,13 +18,6 @@ from streamferry.source.prepared import PreparedReader
 #: Of the session; its first join comes just after stamps get an extension, another sign, and begin anew.
 BEGINS = (2**24 - 1500, 2**31 - 1500, 2**32 - 1500)
 LOOPS = 2
-
-
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[PreparedStore]:
-    """An empty cache."""
-    async with PreparedStore(tmp_path / "cache") as store:
-        yield store
 
 
 def marked(folder: Path) -> Processing:

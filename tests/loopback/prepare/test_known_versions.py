@@ -2,8 +2,6 @@
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
 import pytest
 
@@ -16,21 +14,6 @@ from streamferry.prepare.errors import SourceGone
 from streamferry.prepare.file import PreparedFile
 from streamferry.prepare.known_versions import RECHECK_S, KnownVersions
 from streamferry.prepare.store import PreparedStore
-
-
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[PreparedStore]:
-    async with PreparedStore(tmp_path / "cache") as store:
-        yield store
-
-
-@pytest.fixture
-def origin(clips: ClipFactory, tmp_path: Path) -> Iterator[HttpFiles]:
-    folder = tmp_path / "origin"
-    folder.mkdir()
-    shutil.copy(clips("h264_no_bframes"), folder / "film.mp4")
-    with HttpFiles(folder) as files:
-        yield files
 
 
 class List:

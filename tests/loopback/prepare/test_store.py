@@ -7,7 +7,7 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -27,22 +27,6 @@ from streamferry.source.prepared import PreparedReader
 CLIP = "h264_no_bframes"
 #: A download of the 3 s clip, about 150 kB, takes about that many seconds at this rate.
 SLOW_BYTES_PER_SECOND = 60_000
-
-
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[PreparedStore]:
-    async with PreparedStore(tmp_path / "cache") as store:
-        yield store
-
-
-@pytest.fixture
-def origin(clips: ClipFactory, tmp_path: Path) -> Iterator[HttpFiles]:
-    """A server with a film of its own that a test may change."""
-    folder = tmp_path / "origin"
-    folder.mkdir()
-    shutil.copy(clips(CLIP), folder / "film.mp4")
-    with HttpFiles(folder) as files:
-        yield files
 
 
 def film_of(origin: HttpFiles) -> MediaUrl:

@@ -14,6 +14,7 @@ import pytest
 
 from kit import programs
 from kit.clips import ClipFactory
+from loopback.source.pieces import Pieces
 from scripted.waiting import until
 from streamferry.media.enhanced import tag_kind
 from streamferry.media.errors import SourceEnded, SourceRejected, SourceUnreachable
@@ -63,20 +64,6 @@ def packets(stream: bytes) -> list[bytes]:
 
 def pid(packet: bytes) -> int:
     return (packet[1] & 31) << 8 | packet[2]
-
-
-class Pieces:
-    """A feed that gives these bytes to its first reader, and all of them again to the next."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-
-    def receive_into(self, view: memoryview) -> int | None:
-        view[: len(self._data)] = self._data
-        return len(self._data)
-
-    def close(self) -> None:
-        pass
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ import pytest
 from kit import programs
 from kit.clips import ClipFactory
 from kit.waiting import PATIENCE_S
+from loopback.source.pieces import Pieces
 from streamferry.media.errors import SourceCorrupt, SourceEnded, SourceUnreachable, SourceUnsupported
 from streamferry.media.tag import AUDIO, KEYFRAME, VIDEO, Tag, kind_of_audio, kind_of_video
 from streamferry.media.url import MediaUrl
@@ -195,20 +196,6 @@ async def test_endless_bytes_without_a_program(peers):
 
     with pytest.raises(SourceCorrupt, match=r"no table of a program in [45]\d{6} "):
         await opened(peers, script)
-
-
-class Pieces:
-    """A feed that gives these bytes again and again."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-
-    def receive_into(self, view: memoryview) -> int | None:
-        view[: len(self._data)] = self._data
-        return len(self._data)
-
-    def close(self) -> None:
-        pass
 
 
 async def test_encrypted_media_is_told_to_be_so(stream):

@@ -4,38 +4,13 @@ from functools import partial
 
 import pytest
 
-from kit.camera import Camera
-from kit.live_hls import watch
-from kit.rtp import RtpClip
 from streamferry.media.errors import SourceEnded, SourceError, SourceForbidden, SourceRejected
 from streamferry.media.url import MediaUrl
 from streamferry.net.dial import Deadlines
-from streamferry.source import SourceMemory
 from streamferry.source import open_live as open_live_within
 
 open_live = partial(open_live_within, deadlines=Deadlines())
 AWAY = "10.255.255.1"
-
-
-@pytest.fixture
-async def camera(clips):
-    return Camera(RtpClip(clips("half_a_minute", ".flv")))
-
-
-@pytest.fixture
-async def play(peers, camera):
-    """``await play(seconds)``: what comes of a session."""
-    port = await peers.serve(camera.serve)
-    memory = SourceMemory()
-
-    async def session(seconds, path="cam", **network):
-        inlet = await open_live(MediaUrl.parse(f"rtsp://127.0.0.1:{port}/{path}"), memory=memory, **network)
-        try:
-            return await watch(inlet, seconds)
-        finally:
-            inlet.close()
-
-    return session
 
 
 @pytest.mark.parametrize("base", ["rtsp://[::1/cam/", "//[x", "rtsp://[" + "9" * 300])

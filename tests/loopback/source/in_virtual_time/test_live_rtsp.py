@@ -6,39 +6,12 @@ from functools import partial
 import pytest
 
 from kit.camera import Camera
-from kit.live_hls import watch
-from kit.rtp import RtpClip
 from streamferry.media.errors import SourceEnded, SourceError, SourceRejected, SourceStalled
 from streamferry.media.url import MediaUrl
 from streamferry.net.dial import Deadlines
-from streamferry.source import SourceMemory
 from streamferry.source import open_live as open_live_within
-from streamferry.source.rtsp_inlet import RtspInlet
 
 open_live = partial(open_live_within, deadlines=Deadlines())
-
-
-@pytest.fixture
-async def camera(clips):
-    return Camera(RtpClip(clips("half_a_minute", ".flv")))
-
-
-@pytest.fixture
-async def play(peers, camera):
-    """``await play(seconds)``: what comes of a session."""
-    port = await peers.serve(camera.serve)
-    memory = SourceMemory()
-
-    async def session(seconds, path="cam", user="", **network):
-        inlet = await open_live(MediaUrl.parse(f"rtsp://{user}127.0.0.1:{port}/{path}"), memory=memory, **network)
-        assert isinstance(inlet, RtspInlet)
-        try:
-            return await watch(inlet, seconds)
-        finally:
-            inlet.close()
-
-    session.memory = memory
-    return session
 
 
 def assert_in_order(seen):
