@@ -9,7 +9,7 @@ import logging
 import time
 
 from streamferry.control.clock import StepWatch
-from streamferry.store import TROUBLE, Store, describe_trouble, workers
+from streamferry.store import TROUBLE, Store, describe_trouble, due, workers
 from streamferry.store.database import read_now_ms
 from streamferry.store.sqlite import BUSY_S
 
@@ -61,6 +61,8 @@ class Pulse:
             now_ms = await read_now_ms(connection)
             is_step = self._steps.note(now_ms, asked_at, time.monotonic())
             await workers.beat(connection, now_ms, afresh=is_step)
+            if is_step:
+                await due.follow_clock(connection, now_ms)
         if is_step:
             _log.warning("the store's clock was set: each lease gets its full length again before it is judged")
 

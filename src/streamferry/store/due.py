@@ -21,7 +21,7 @@ from streamferry.store.schema import pulse, run, task, worker
 from streamferry.store.seal import Seal
 from streamferry.store.spec_json import Unreadable
 from streamferry.tasks.placement import WAITS, Candidate, Wanted, decide_places, explain_wait, read_labels_text
-from streamferry.tasks.schedule import END_TOLERANCE_MS, is_over
+from streamferry.tasks.schedule import END_TOLERANCE_MS, LOOK_AHEAD_MS, is_over
 from streamferry.worker import LeaseLost
 
 #: A due task that nobody took for this long is taken by any worker with room, beyond its fair share.
@@ -177,6 +177,15 @@ async def _conclude(connection: AsyncConnection, told: Sequence[NewEvent], value
     further = {one.task_id: 1 for one in told}
     calm: dict[str, object] = {"due_ms": None, **tasks.IDLE, **tasks.NO_TROUBLE, **values}
     await events.append(connection, told, counted=await count_up(connection, run.c.event_seq, further, **calm))
+
+
+async def follow_clock(connection: AsyncConnection, now: int) -> None:
+    """The clock was set: what was due by the old one is due now, and not when the new one gets there."""
+    begins_ms = sa.select(task.c.start_ms - LOOK_AHEAD_MS).where(task.c.id == run.c.task_id).scalar_subquery()
+    # The retry of one that failed comes early.
+    await connection.execute(
+        run.update().where(run.c.due_ms > now, begins_ms < run.c.due_ms, begins_ms <= now).values(due_ms=now)
+    )
 
 
 async def tell_late(connection: AsyncConnection) -> int:

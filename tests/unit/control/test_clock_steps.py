@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -14,6 +15,7 @@ from streamferry.control.clock import StepWatch
 from streamferry.control.pulse import Pulse
 from streamferry.control.scheduler import Scheduler
 from streamferry.control.store_ledger import StoreLedger
+from streamferry.media.url import MediaUrl
 from streamferry.store import Store, workers
 from streamferry.store.schema import pulse, run, worker
 
@@ -95,8 +97,8 @@ async def test_a_worker_reads_its_windows_anew_after_a_step(store: Store, monkey
     assert (await ledger.assignments(known))[task_id] is None
     poll = workers.poll
 
-    async def poll_later(connection: AsyncConnection, worker_id: str) -> tuple[int, bool, int]:
-        orders, has_due, now_ms = await poll(connection, worker_id)
+    async def poll_later(connection: AsyncConnection, *which: Any) -> tuple[int, bool, int]:
+        orders, has_due, now_ms = await poll(connection, *which)
         return orders, has_due, now_ms + HOUR_MS
 
     monkeypatch.setattr(workers, "poll", poll_later)
@@ -106,3 +108,28 @@ async def test_a_worker_reads_its_windows_anew_after_a_step(store: Store, monkey
     assert (await ledger.assignments(known))[task_id] is None
     async with store.read() as connection:
         assert (await connection.execute(sa.select(run.c.epoch))).scalar() == first.epoch
+
+
+async def test_what_was_due_waited_until_the_clock_came_there_again(store: Store) -> None:
+    """A task that nobody had yet when the clock was set back an hour; one that begins in half an hour does wait."""
+    actions, beats, ledger = Actions(store), Pulse(store), StoreLedger(store, "one", capacity=9)
+    later = datetime.now(UTC) + timedelta(minutes=30)
+    due_id = await actions.create_task(make_spec())
+    later_id = await actions.create_task(
+        make_spec(
+            destination=MediaUrl.parse("rtmp://push.example/live/b"),
+            start_at=later,
+            end_at=later + timedelta(hours=1),
+        )
+    )
+    await beats.beat()
+    await ledger.register()
+    async with store.write() as connection:
+        await connection.execute(run.update().values(due_ms=run.c.due_ms + HOUR_MS))
+        # As it looks after the step: the pulse of before is ahead.
+        await connection.execute(pulse.update().values(at_ms=pulse.c.at_ms + HOUR_MS))
+    beats._steps.note(0, 0.0, 0.0)
+    await beats.beat()
+    await ledger.poll(0, 9)
+    assert (await actions.get_task(due_id)).worker_id == "one"
+    assert (await actions.get_task(later_id)).worker_id is None
