@@ -32,6 +32,7 @@ class Line:
     repairs: int
     fault: str | None
     reason: str | None
+    on_air: str | None
     final: bool
 
 
