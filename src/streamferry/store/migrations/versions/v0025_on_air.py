@@ -11,3 +11,7 @@ depends_on = None
 
 def upgrade() -> None:
     op.add_column("run", sa.Column("on_air", sa.Text(), nullable=True))
+
+
+def downgrade() -> None:
+    op.drop_column("run", "on_air")
