@@ -1,7 +1,9 @@
 """StoreLedger: a worker's interface to the store. Turns a task into a spec for the data plane."""
 
+import asyncio
 import contextlib
 import logging
+import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -27,6 +29,9 @@ _log = logging.getLogger("streamferry.control")
 
 #: How soon a worker asks again for due tasks for which it had no room: each time is a write.
 _CLAIM_AGAIN_S = 0.5
+#: All workers are told of a due task at once. Who finds its row locked by another, for which it is not meant, asks
+#: again within this time.
+_LOCKED_AGAIN_S = 0.1
 
 
 class StoreLedger:
@@ -54,6 +59,8 @@ class StoreLedger:
         self._address = address
         self._traits = traits
         self._claim_at = 0.0
+        # See ``listen``; None while this worker is not told of changes.
+        self._told: Callable[[bool], None] | None = None
         self._folders = folders
         self._ports = ports
         self._actor = Actor(ActorKind.WORKER, worker_id)
@@ -91,6 +98,9 @@ class StoreLedger:
                 orders = claimed.orders or orders
                 if claimed.is_full:
                     self._claim_at = time.monotonic() + _CLAIM_AGAIN_S
+                elif not claimed.tasks:
+                    wait_s = random.uniform(_LOCKED_AGAIN_S / 2, _LOCKED_AGAIN_S)
+                    asyncio.get_running_loop().call_later(wait_s, self._tell)
         return orders + self._steps
 
     async def listen(self, told: Callable[[bool], None]) -> None:
@@ -100,7 +110,16 @@ class StoreLedger:
             if whom in ("", self._worker_id):
                 told(True)
 
-        await self._store.listen(heard, told)
+        def hears(is_told: bool) -> None:
+            self._told = told if is_told else None
+            told(is_told)
+
+        await self._store.listen(heard, hears)
+
+    def _tell(self) -> None:
+        """As if something had changed; not for a worker that asks often anyway."""
+        if self._told is not None:
+            self._told(True)
 
     async def assignments(self, known: Mapping[str, tuple[int, int]]) -> dict[str, Assignment | None]:
         """See the protocol. After a step of the clock all is read again: the time until each window has changed."""

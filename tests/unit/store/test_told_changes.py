@@ -160,3 +160,24 @@ async def test_a_worker_hears_what_concerns_it(store: Store) -> None:
         assert heard.empty()
     finally:
         listening.cancel()
+
+
+@ON_POSTGRESQL
+async def test_who_found_a_due_task_locked_waited_a_second(store: Store) -> None:
+    """All are told at once: one locks the row, finds that the task is meant for another, and that one saw it locked."""
+    heard: asyncio.Queue[bool] = asyncio.Queue()
+    ledger = StoreLedger(store, "one", capacity=10)
+    await ledger.register()
+    listening = asyncio.create_task(ledger.listen(heard.put_nowait))
+    try:
+        assert await asyncio.wait_for(heard.get(), PATIENCE_S)
+        await Actions(store).create_task(make_spec())
+        assert await asyncio.wait_for(heard.get(), PATIENCE_S)
+        async with store.write() as connection:
+            await connection.execute(sa.select(run.c.task_id).with_for_update())
+            await ledger.poll(0, 10)
+        assert await asyncio.wait_for(heard.get(), PATIENCE_S)
+        await ledger.poll(0, 10)
+        assert len(await ledger.assignments({})) == 1
+    finally:
+        listening.cancel()
