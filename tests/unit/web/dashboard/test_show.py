@@ -50,6 +50,8 @@ def task(status: Status, state: State, reason: str = "", *, tries: int | None = 
         note="",
         destination_server=None,
         source_options={},
+        series=None,
+        destinations=[],
         inputs=[],
         slate=None,
         switching=show_switching(SWITCHING),
