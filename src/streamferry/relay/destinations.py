@@ -14,7 +14,7 @@ from streamferry.relay.flow import Flow, LiveFlow
 from streamferry.relay.keeper import RunContext, SourceKeeper
 from streamferry.relay.spec import Destination, Latency
 from streamferry.relay.status import DestinationStatus, State, Totals
-from streamferry.relay.vitals import Verdict, Vitals
+from streamferry.relay.vitals import Phase, Verdict, Vitals
 
 _CONNECTING: Verdict = (State.CONNECTING, None, None)
 
@@ -155,6 +155,8 @@ class RunDestinations:
         assert isinstance(self._flow, LiveFlow)  # ``RelaySpec`` says so.
         branch = self._flow.branch()
         vitals = Vitals(self._flow, outlet=branch.outlet, source=self._context.vitals.source)
+        # The source may have been there for long.
+        vitals.destination.enter(Phase.IDLE)
         return RunDestination(self._context, self._source, wanted, branch, vitals)
 
     def _take_away(self, one: RunDestination) -> None:

@@ -137,7 +137,8 @@ class KeeperTask:
         async def follow() -> None:
             if previous:
                 await asyncio.wait(previous)
-            self._end.phase, self._end.error = Phase.IDLE, None
+            self._end.enter(Phase.IDLE)
+            self._end.error = None
             await keep()
 
         self._tasks = [*previous, self._group.create_task(follow(), name=self._name)]

@@ -175,7 +175,8 @@ class Vitals:
             if gives_nothing and not (feed is not None and feed.finished.is_set()):
                 return self._idle_source(now)
             return State.STALLED, Fault.USER_DESTINATION, _TAKES_NOTHING
-        if source.phase is Phase.UP and destination.phase is Phase.IDLE and now - source.since >= FRESH_S:
+        is_idle = source.phase is Phase.UP and destination.phase is Phase.IDLE
+        if is_idle and now - max(source.since, destination.since) >= FRESH_S:
             return self._idle_source(now)
         return State.CONNECTING, None, None
 

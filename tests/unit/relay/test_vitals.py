@@ -70,6 +70,13 @@ def test_streaming(vitals):
     assert vitals.has_streamed
 
 
+def test_a_destination_that_was_added_just_now_is_connecting(vitals):
+    """The source has long been there, and nothing is wrong with it."""
+    vitals.destination = End(Phase.IDLE, NOW)
+    assert vitals.judge(NOW) == (State.CONNECTING, None, None)
+    assert vitals.judge(NOW + FRESH_S)[0] == State.STALLED
+
+
 @pytest.mark.parametrize("end", ["source", "destination"])
 def test_retrying(vitals, end):
     """A lost end is told with its fault and its words, also while it connects again, until it is up."""

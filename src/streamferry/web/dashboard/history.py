@@ -201,6 +201,8 @@ class History:
         words = [self._who.say(why)] if why is not None else []
         if event.kind == "switched":
             words.insert(0, f"{detail.get('from')} → {detail.get('to')}")
+        if state := detail.get("destination_state"):
+            words.insert(0, f"{detail['destination']} · {t(f'state.{state}')}")
         if "worker" in detail:
             words.append(str(detail["worker"]))
         if event.kind in _BY_SOMEBODY and event.actor is not None:

@@ -11,7 +11,7 @@ from streamferry.relay.status import State
 from streamferry.web.dashboard.connection_values import CONNECT_LABELS
 from streamferry.web.dashboard.texts import Say, Translate
 from streamferry.web.dashboard.window_values import PRESETS
-from streamferry.web.views import RunView, Status, TaskView, TroubleView
+from streamferry.web.views import DestinationView, RunView, Status, TaskView, TroubleView
 
 UNKNOWN = "–"
 # "File: https://... or /path", "代理：http://...".
@@ -43,6 +43,13 @@ def offset(seconds: float) -> str:
 def drift(seconds: float | None) -> str:
     """How far a clock has run ahead (with a minus: behind)."""
     return UNKNOWN if seconds is None else f"{seconds:+.2f} s"
+
+
+def destination_problem_of(one: DestinationView, say: Say) -> str:
+    """Why one of several destinations is not sent what it should be; empty if it is."""
+    run = one.run
+    why = Reason.of_told(dict(run)) if one.enabled and run is not None else None
+    return say(why) if why else ""
 
 
 def lost(seconds: float) -> str:

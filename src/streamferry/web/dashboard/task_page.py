@@ -11,6 +11,7 @@ from streamferry.tasks.texts import TEXTS
 from streamferry.web.dashboard import not_found, show
 from streamferry.web.dashboard.air_view import AirView
 from streamferry.web.dashboard.charts import Charts
+from streamferry.web.dashboard.destination_list import DestinationList
 from streamferry.web.dashboard.frame import Page, Visitor, frame, leave, live, visitor
 from streamferry.web.dashboard.history import History
 from streamferry.web.dashboard.page_actions import PageActions
@@ -83,7 +84,7 @@ class _Content:
                     self._source_connection = ui.label().classes("soft note connection")
                 self._air = AirView(self._who, self._page_actions, task.task_id, self.refresh)
                 with card(t("form.destination")):
-                    self._destination = ui.label().classes("mono wrap")
+                    self._destinations = DestinationList(self._who, self._page_actions, self.refresh)
                     self._codecs = ui.label().classes("soft note connection")
                     self._destination_connection = ui.label().classes("soft note connection")
                     self._placement = ui.label().classes("soft note")
@@ -138,7 +139,7 @@ class _Content:
             label.set_text(facts[name])
         self._list.show(task)
         self._air.show(task)
-        self._destination.set_text(task.destination)
+        self._destinations.show(task)
         codecs = show.codecs_of(task, t)
         self._codecs.set_text(codecs)
         self._codecs.set_visibility(codecs != "")

@@ -36,6 +36,8 @@ def task(status: Status, state: State, reason: str = "", *, tries: int | None = 
         end_at=NOW + timedelta(hours=1),
         sources=[SourceView(url="rtmp://live.example/app/***", start_s=0, end_s=0)],
         destination="rtmp://live.example/app/***",
+        destinations=[],
+        series=None,
         loops=1,
         continue_strategy=Strategy.AT_BREAK,
         pre_download=False,
