@@ -189,18 +189,18 @@ class Fields:
         "field.one_live_source", "a live relay takes one address", "直播转推只能有一个地址"
     )
     FIELD_DESTINATION_COUNT = ReasonCode(
-        "field.destination_count", "at most {count} destinations are possible", "最多 {count} 个推流目的地"
+        "field.destination_count", "at most {count} destinations are possible", "最多 {count} 个推流目标"
     )
     FIELD_DESTINATIONS_LIVE = ReasonCode(
         "field.destinations_live",
         "several destinations are for live sources; a list has one",
-        "多个推流目的地仅用于直播来源；列表只有一个",
+        "多个推流目标仅用于直播来源；列表只有一个",
     )
     FIELD_DESTINATION_TWICE = ReasonCode("field.destination_twice", "{name} is there twice", "{name} 出现了两次")
     FIELD_DESTINATION_OR_LIST = ReasonCode(
         "field.destination_or_list",
         "the first destination is given alone or in destinations, not both",
-        "第一个目的地单独给出或在 destinations 中给出，不能同时",
+        "第一个推流目标单独给出或在 destinations 中给出，不能同时",
     )
     FIELD_DESTINATIONS_OFF = ReasonCode(
         "field.destinations_off",
@@ -208,15 +208,15 @@ class Fields:
         "至少须启用一个；如需全部结束，请停止任务",
     )
     FIELD_DESTINATION_SAME = ReasonCode(
-        "field.destination_same", "is the same as destination {name}", "与目的地 {name} 相同"
+        "field.destination_same", "is the same as destination {name}", "与推流目标 {name} 相同"
     )
     FIELD_NO_DESTINATION = ReasonCode(
-        "field.no_destination", "the task has no destination {name}", "任务没有目的地 {name}"
+        "field.no_destination", "the task has no destination {name}", "任务没有推流目标 {name}"
     )
     FIELD_BACKUP_OF = ReasonCode(
         "field.backup_of",
         "{name} can only be the backup of a destination before it, and both must be RTMP or RTMPS",
-        "{name} 只能是其前面某个目的地的备份，且两者都须为 RTMP 或 RTMPS",
+        "{name} 只能是其前面某个推流目标的备份，且两者都须为 RTMP 或 RTMPS",
     )
     FIELD_OFFSET = ReasonCode("field.offset", "must be a number of seconds, not negative", "须为不小于 0 的秒数")
     FIELD_END_OFFSET = ReasonCode("field.end_offset", "must be greater than the start offset", "须大于开始位置")
