@@ -358,3 +358,34 @@ def test_a_group_is_made_and_deleted_where_its_tasks_are(commands: Commands) -> 
     commands.run("delete", "--yes", made)
     assert commands.run_any("group", "delete", "体育") == "体育 was deleted\n"
     assert "there is no group" in commands.run_any("group", "delete", "体育", status=2)
+
+
+def test_windows_that_recur_and_a_task_without_an_end(commands: Commands) -> None:
+    """Made, shown and changed as they are typed; a calendar reads them at the address that is printed."""
+    given = (
+        "--source",
+        "rtmp://127.0.0.1:9/live/news",
+        "--live",
+        "--to",
+        f"rtmp://127.0.0.1:9/app/{STREAM_KEY}-recurs",
+    )
+    when = ("--start", "2099-01-05T20:00:00+00:00", "--end", "2099-01-05T21:00:00+00:00")
+    series = ("--recurs", "FREQ=DAILY;COUNT=3", "--time-zone", "UTC", "--except", "2099-01-06T20:00")
+    task_id = commands.run("create", *given, *when, *series, "--title", "Recurs").strip()
+    schedule = json.loads(commands.run("schedule", task_id, "--json"))
+    assert [one["start_at"] for one in schedule["upcoming"]] == ["2099-01-05T20:00:00Z", "2099-01-07T20:00:00Z"]
+    assert commands.run("schedule", task_id).count("to come") == 2
+    assert "2099-01-05" in commands.run("schedule", task_id, "--at", "2099-01-05T20:30:00+00:00")
+    assert commands.show(task_id)["series"]["exdates"] == ["2099-01-06T20:00:00"]
+    assert commands.run("as-run", task_id) == "start,end,seconds,loop,item,source,ended_by,reason\n"
+    calendar = httpx.get(commands.run("calendar", "--group", "default").strip())
+    assert (calendar.status_code, calendar.headers["content-type"]) == (200, "text/calendar; charset=utf-8")
+    assert STREAM_KEY not in calendar.text
+    assert "series.rule" in commands.run("update", task_id, "--recurs", "FREQ=HOURLY", status=2)
+    commands.run("update", task_id, "--also", "2099-01-20T20:00")
+    assert commands.show(task_id)["series"]["exdates"] == ["2099-01-06T20:00:00"]
+    commands.run("update", task_id, "--recurs", "", "--end", "never")
+    shown = commands.show(task_id)
+    assert (shown["series"], shown["end_at"]) == (None, "never")
+    assert "no end" in commands.run("show", task_id)
+    commands.run("delete", "--yes", task_id)

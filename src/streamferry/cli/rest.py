@@ -77,15 +77,23 @@ class RestClient:
     ) -> Any:
         """The result; None if the call has none. ``version``: only if the task still has it. Raises Refused."""
         headers = {} if version is None else {"if-match": f'"{version}"'}
+        answer = self._ask(method, path, json=body, params=_given(query or {}), headers=headers)
+        return answer.json() if answer.content else None
+
+    def read_text(self, path: str, query: Mapping[str, Any]) -> str:
+        """A result that is a text. Raises Refused."""
+        return self._ask("GET", path, params=_given(query)).text
+
+    def _ask(self, method: str, path: str, **options: Any) -> httpx.Response:
         for is_last in (False, True):
             if "authorization" not in self._http.headers:
                 self._log_in()
-            answer = self._send(method, path, json=body, params=_given(query or {}), headers=headers)
+            answer = self._send(method, path, **options)
             if answer.status_code != 401 or is_last:
                 break
             del self._http.headers["authorization"]
         _raise_refusal(answer)
-        return answer.json() if answer.content else None
+        return answer
 
     def follow(self, task_id: str | None, after: int | None) -> Iterator[dict[str, Any]]:
         """Events as they happen, without end; a stream that breaks is resumed after the last event seen.

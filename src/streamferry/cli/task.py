@@ -25,6 +25,7 @@ from streamferry.cli.task_body import (
     window_fields,
 )
 from streamferry.cli.task_look import events, show, show_list, watch
+from streamferry.cli.task_schedule import show_as_run, show_calendar, show_schedule
 from streamferry.cli.task_session import (
     DEFAULT_URL,
     TaskName,
@@ -258,6 +259,9 @@ task.command()(events)
 task.command()(switch)
 task.command()(insert)
 task.command()(skip)
+task.command("schedule")(show_schedule)
+task.command("as-run")(show_as_run)
+task.command("calendar")(show_calendar)
 
 
 @task.command()

@@ -1,7 +1,7 @@
 """Tasks and events as tables for people. What is shown comes from REST, which shows no secrets."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -169,7 +169,7 @@ def show_task(task: Mapping[str, Any]) -> None:
         ("stands", _place(run["playhead"])),
         ("worker", run["worker_id"] or ""),
         ("window", f"{_time(task['start_at'])} to {_end(task)}"),
-        *(("recurs" if name == "rule" else name, _told(value)) for name, value in (task.get("series") or {}).items()),
+        *_series(task.get("series")),
         *((f"source {number}", _source(one)) for number, one in enumerate(task["sources"], 1)),
         ("destination", task["destination"]),
         ("server", task.get("destination_server") or ""),
@@ -195,6 +195,13 @@ def show_task(task: Mapping[str, Any]) -> None:
         if value:
             table.add_row(name, value if isinstance(value, Text) else Text(value))
     console().print(table)
+
+
+def _series(series: Mapping[str, Any] | None) -> Iterator[tuple[str, str]]:
+    if series is not None:
+        yield "recurs", f"{series['rule']}, by the clocks of {series['time_zone']}"
+        yield "except", ", ".join(series["exdates"])
+        yield "also", ", ".join(series["rdates"])
 
 
 def _told(value: str | int | Mapping[str, str]) -> str:

@@ -12,6 +12,7 @@ from streamferry.web.dashboard.sessions import Sessions
 from streamferry.web.probing import Probing
 from streamferry.web.reads import Reads
 from streamferry.web.rest.routes import RestSettings
+from streamferry.web.schedules import Schedules
 from streamferry.web.writes import Writes
 
 
@@ -32,5 +33,6 @@ def make_page_actions(
         sdk_body=rest.sdk_body,
         sessions=sessions,
         shelf=SessionShelf(store, sessions),
+        schedules=Schedules(actions),
         public_hosts=settings.public_hosts,
     )

@@ -21,6 +21,7 @@ from streamferry.web.operation_views import ProbeView
 from streamferry.web.probing import Probing
 from streamferry.web.reads import Reads
 from streamferry.web.request_sample import SdkBody
+from streamferry.web.schedules import Schedules
 from streamferry.web.writes import Verb, WorkerVerb, Writes
 
 _PROBE_S = 20.0
@@ -44,6 +45,7 @@ class PageActions:
     sdk_body: SdkBody
     sessions: Sessions
     shelf: SessionShelf
+    schedules: Schedules
     public_hosts: Collection[str] = ()
     links: SignInLinks = field(default_factory=SignInLinks)
 

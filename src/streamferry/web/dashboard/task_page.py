@@ -17,6 +17,7 @@ from streamferry.web.dashboard.history import History
 from streamferry.web.dashboard.page_actions import PageActions
 from streamferry.web.dashboard.playlist_view import PlaylistView
 from streamferry.web.dashboard.request_view import show_request
+from streamferry.web.dashboard.schedule_view import ScheduleView
 from streamferry.web.dashboard.session_gate import BASE
 from streamferry.web.dashboard.widgets import attempt, card, is_sure, set_chip, state_chip, time_at
 from streamferry.web.views import Kind, Status, TaskView
@@ -92,6 +93,8 @@ class _Content:
                         self._start, arrow, self._end = time_at(""), ui.label("→"), time_at("")
                         arrow.props("aria-hidden=true")
                         self._recurs = ui.label()
+                with card(t("schedule.title")):
+                    self._schedule = ScheduleView(self._who, self._page_actions.schedules, task)
                 with card():
                     self._history = History(self._who, self._page_actions, task.task_id)
         await self._show()
@@ -158,6 +161,7 @@ class _Content:
         self._allow(task.status)
         samples = self._page_actions.reads.samples(task.task_id).samples
         self._charts.show(samples, is_running=task.status is Status.ACTIVE)
+        await self._schedule.refresh(task)
         await self._history.refresh()
 
     def _draw_facts(self) -> None:

@@ -34,6 +34,7 @@ def task(status: Status, state: State, reason: str = "", *, tries: int | None = 
         created_at=NOW,
         start_at=NOW,
         end_at=NOW + timedelta(hours=1),
+        series=None,
         sources=[SourceView(url="rtmp://live.example/app/***", start_s=0, end_s=0)],
         destination="rtmp://live.example/app/***",
         destinations=[],
