@@ -62,7 +62,6 @@ TEXTS = {
     "event.created": ("Created", "已创建"),
     "event.deleted": ("Deleted", "已删除"),
     "event.destination_changed": ("Destination", "推流目标"),
-    "event.destination_changed": ("Destination", "推流目的地"),
     "event.disabled": ("Stopped by a user", "用户停止"),
     "event.enabled": ("Continued by a user", "用户继续"),
     "event.item_failed": ("File skipped", "跳过文件"),
