@@ -19,7 +19,6 @@ import argparse
 import statistics
 import sys
 import time
-from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -45,7 +44,7 @@ from measure import about, allow_many_files, commit, pss_mib
 from programs import Sink, Source, build_native, cores
 from results import Bar, keep, print_bars
 from tls import certificate, put_in_front
-from windows import UP_SECONDS, Measured, take_windows
+from windows import UP_SECONDS, Measured, measuring, take_windows
 
 BEFORE = "before: "
 
@@ -145,21 +144,17 @@ def ratios(mine: Figures, theirs: Figures) -> list[float]:
 
 def run_once(name: str, row: Row, streams: int, seconds: float, moments: int) -> Measured:
     """Start a row, take a window, end it. What goes wrong is in its failures; only the order to stop is raised."""
-    measured = Measured(name)
-    try:
-        with ExitStack() as stack:
-            sink = stack.enter_context(Sink())
-            if row.tls:
-                put_in_front(sink, stack)
-            source = stack.enter_context(Source(live_clip(), moments))
-            begun = time.monotonic()
-            relays = row.start(row.feed, streams, source, sink, stack)
-            sink.wait_for_streams(streams, UP_SECONDS)
-            measured.up_seconds = round(time.monotonic() - begun, 2)
-            take_windows(measured, relays, source, sink, streams, 1, seconds)
-            measured.memory_mib = (pss_mib(relays.pids) - relays.empty_mib) / streams
-    except (RuntimeError, OSError) as error:
-        measured.failures.append(str(error))
+    with measuring(name) as (measured, stack):
+        sink = stack.enter_context(Sink())
+        if row.tls:
+            put_in_front(sink, stack)
+        source = stack.enter_context(Source(live_clip(), moments))
+        begun = time.monotonic()
+        relays = row.start(row.feed, streams, source, sink, stack)
+        sink.wait_for_streams(streams, UP_SECONDS)
+        measured.up_seconds = round(time.monotonic() - begun, 2)
+        take_windows(measured, relays, source, sink, streams, 1, seconds)
+        measured.memory_mib = (pss_mib(relays.pids) - relays.empty_mib) / streams
     return measured
 
 

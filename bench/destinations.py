@@ -14,7 +14,6 @@ import json
 import statistics
 import sys
 import time
-from contextlib import ExitStack
 
 from rich.console import Console
 from rich.table import Table
@@ -24,7 +23,7 @@ from contenders import Relays, start_host
 from measure import about, allow_many_files
 from programs import Sink, Source, build_native, cores
 from results import Bar, keep, print_bars
-from windows import SETTLE_SECONDS, UP_SECONDS, Measured, doubts, measure_window
+from windows import SETTLE_SECONDS, UP_SECONDS, Measured, doubts, measure_window, measuring
 
 CPU_BAR = 0.6
 ONE, TOGETHER, LATER = "one destination", "several, from the beginning", "several, all but the first later"
@@ -32,32 +31,28 @@ ONE, TOGETHER, LATER = "one destination", "several, from the beginning", "severa
 
 def measure(scene: str, streams: int, destinations: int, seconds: float) -> Measured:
     """One window of one scene; CPU is that of a relay with all its destinations."""
-    measured = Measured(scene)
     count = 1 if scene == ONE else destinations
-    try:
-        with ExitStack() as stack:
-            sink, source = stack.enter_context(Sink()), stack.enter_context(Source(live_clip()))
-            host = start_host(stack)
-            job = {
-                "kind": "live",
-                "sources": [source.url("http", "bursts", i) for i in range(streams)],
-                "destinations": [sink.url(i) for i in range(streams)],
-            }
-            others = [[sink.url(streams * j + i) for j in range(1, count)] for i in range(streams)]
-            host.ask(json.dumps(job if scene == LATER else {**job, "others": others}))
-            if scene == LATER:
-                sink.wait_for_streams(streams, UP_SECONDS)
-                time.sleep(SETTLE_SECONDS)
-                host.ask(json.dumps({"add": others}))
-            sink.wait_for_streams(streams * count, UP_SECONDS)
+    with measuring(scene) as (measured, stack):
+        sink, source = stack.enter_context(Sink()), stack.enter_context(Source(live_clip()))
+        host = start_host(stack)
+        job = {
+            "kind": "live",
+            "sources": [source.url("http", "bursts", i) for i in range(streams)],
+            "destinations": [sink.url(i) for i in range(streams)],
+        }
+        others = [[sink.url(streams * j + i) for j in range(1, count)] for i in range(streams)]
+        host.ask(json.dumps(job if scene == LATER else {**job, "others": others}))
+        if scene == LATER:
+            sink.wait_for_streams(streams, UP_SECONDS)
             time.sleep(SETTLE_SECONDS)
-            source.report(), sink.report()
-            window = measure_window(Relays([host]), source, sink, streams, seconds)
-            measured.windows.append(window)
-            measured.failures += doubts(window, streams * count)
-            measured.cpu_percent = window["cpu_percent"]
-    except (RuntimeError, OSError) as error:
-        measured.failures.append(str(error))
+            host.ask(json.dumps({"add": others}))
+        sink.wait_for_streams(streams * count, UP_SECONDS)
+        time.sleep(SETTLE_SECONDS)
+        source.report(), sink.report()
+        window = measure_window(Relays([host]), source, sink, streams, seconds)
+        measured.windows.append(window)
+        measured.failures += doubts(window, streams * count)
+        measured.cpu_percent = window["cpu_percent"]
     return measured
 
 

@@ -26,7 +26,7 @@ from contenders import Relays, start_host
 from measure import about, allow_many_files
 from programs import BUILD, Program, Sink, Source, build_native, cores
 from results import Bar, keep, print_bars
-from windows import UP_SECONDS, Measured, take_windows
+from windows import UP_SECONDS, Measured, measuring, take_windows
 
 SECONDS = 20
 PLACE = (0.8, 0.05, 0.15)
@@ -98,19 +98,15 @@ def start_ffmpeg(sink: Sink, stack: ExitStack) -> Relays:
 
 def measure(name: str, streams: int, windows: int, seconds: float) -> Measured:
     """Run one row from start to end. What goes wrong is in ``failures``."""
-    measured = Measured(name)
-    try:
-        with ExitStack() as stack:
-            sink = stack.enter_context(Sink())
-            source = stack.enter_context(Source(live_clip()))
-            if name == LIVE:
-                streams, relays = 1, start_ffmpeg(sink, stack)
-            else:
-                relays = start_loops(name == MARKED, streams, sink, stack)
-            sink.wait_for_streams(streams, UP_SECONDS)
-            take_windows(measured, relays, source, sink, streams, windows, seconds)
-    except (RuntimeError, OSError) as error:
-        measured.failures.append(str(error))
+    with measuring(name) as (measured, stack):
+        sink = stack.enter_context(Sink())
+        source = stack.enter_context(Source(live_clip()))
+        if name == LIVE:
+            streams, relays = 1, start_ffmpeg(sink, stack)
+        else:
+            relays = start_loops(name == MARKED, streams, sink, stack)
+        sink.wait_for_streams(streams, UP_SECONDS)
+        take_windows(measured, relays, source, sink, streams, windows, seconds)
     return measured
 
 

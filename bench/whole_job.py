@@ -12,7 +12,7 @@ from contenders import Relays, start_host
 from measure import pss_mib
 from programs import Program, Sink, Source, close_all, cores
 from results import Bar
-from windows import BEHIND_MS, UP_SECONDS, Measured, take_windows
+from windows import BEHIND_MS, UP_SECONDS, Measured, measuring, take_windows
 
 OURS, THEIRS = "streamferry", "ffmpeg"
 
@@ -64,25 +64,21 @@ def measure(
     ``serve``: starts the source, gives its address. ``reading``: how ffmpeg reads it; None: the row is ours.
     ``burst_ms``: how long at most nothing leaves between two bursts.
     """
-    measured = Measured(row)
-    try:
-        with ExitStack() as stack:
-            sink = stack.enter_context(Sink(fresh_ms=1000 + burst_ms))
-            idle = stack.enter_context(Source(live_clip()))
-            address = serve(stack)
-            begun = time.monotonic()
-            if reading is None:
-                relays = _start_ours(address, streams, sink, stack)
-                sink.wait_for_streams(streams, UP_SECONDS)
-            else:
-                theirs = _Theirs(address, streams, sink, stack, reading)
-                relays = theirs.relays
-                sink.wait_for_streams(streams, UP_SECONDS, theirs.look)
-            measured.up_seconds = round(time.monotonic() - begun, 2)
-            take_windows(measured, relays, idle, sink, streams, windows, seconds, BEHIND_MS + burst_ms)
-            measured.memory_mib = (pss_mib(relays.pids) - relays.empty_mib) / streams
-    except (RuntimeError, OSError) as error:
-        measured.failures.append(str(error))
+    with measuring(row) as (measured, stack):
+        sink = stack.enter_context(Sink(fresh_ms=1000 + burst_ms))
+        idle = stack.enter_context(Source(live_clip()))
+        address = serve(stack)
+        begun = time.monotonic()
+        if reading is None:
+            relays = _start_ours(address, streams, sink, stack)
+            sink.wait_for_streams(streams, UP_SECONDS)
+        else:
+            theirs = _Theirs(address, streams, sink, stack, reading)
+            relays = theirs.relays
+            sink.wait_for_streams(streams, UP_SECONDS, theirs.look)
+        measured.up_seconds = round(time.monotonic() - begun, 2)
+        take_windows(measured, relays, idle, sink, streams, windows, seconds, BEHIND_MS + burst_ms)
+        measured.memory_mib = (pss_mib(relays.pids) - relays.empty_mib) / streams
     return measured
 
 

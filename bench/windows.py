@@ -2,6 +2,8 @@
 
 import statistics
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,6 +29,17 @@ class Measured:
     up_seconds: float | None = None
     windows: list[dict[str, Any]] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
+
+
+@contextmanager
+def measuring(row: str) -> Iterator[tuple[Measured, ExitStack]]:
+    """A row that the block measures, and what ends all that it starts. What goes wrong is in the row's failures."""
+    measured = Measured(row)
+    try:
+        with ExitStack() as stack:
+            yield measured, stack
+    except (RuntimeError, OSError) as error:
+        measured.failures.append(str(error))
 
 
 def take_windows(

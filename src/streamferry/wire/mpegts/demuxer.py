@@ -26,8 +26,7 @@ _SURE = 4
 _PAT_PID, _NULL_PID = 0, 0x1FFF
 _READ_VIDEO, _READ_AUDIO = ("h264", "hevc"), ("aac", "latm", "mpeg")
 # A program is chosen when all are known, or after so many bytes.
-_PATIENCE_BYTES = 1 << 20
-_MAX_PROGRAMS = 64
+_PATIENCE_BYTES, _MAX_PROGRAMS = 1 << 20, 64
 _WITHOUT_HEADER = frozenset((0xBC, 0xBE, 0xBF, 0xF0, 0xF1, 0xF2, 0xF8, 0xFF))
 
 _HEAD_BYTES, _PAYLOAD_BYTES = 4, 184
