@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import random
 import shutil
 import time
 from collections.abc import AsyncIterator
@@ -12,7 +13,7 @@ import pytest
 
 from kit.clips import ClipFactory
 from kit.waiting import PATIENCE_S
-from scripted.camera import Camera, number_of
+from scripted.camera import SOUND_MS, Camera, number_of, sound
 from scripted.destination import Destination, Publish
 from scripted.source import Source
 from scripted.waiting import until
@@ -175,6 +176,33 @@ async def test_a_switch_by_hand_stays(relays, cameras: Cameras, destination: Des
     await relay.stop()
     assert len(destination.publishes) == 1
     assert_unbroken(publish)
+
+
+async def test_switches_in_a_row_keep_time_and_step(relays, cameras: Cameras, destination: Destination) -> None:
+    """At random moments: one publish session, no gap longer than a frame and a half, and sound with its picture."""
+    first, second = await cameras.add(), await cameras.add()
+    spec = RelaySpec.live(first.url(), destination.url())
+    spec = replace(spec, more_inputs=(live(second),), slate=Slate(), switching=Switching(switch_after_s=60))
+    relay = relays.host.start(spec)
+    switches: list[Switch] = []
+    relay.watch_switches(switches.append)
+    await until("the first camera", lambda: destination.publishes and len(destination.publishes[0].frames(VIDEO)) > 20)
+    publish, chance, shown_now = destination.publishes[0], random.Random(7), 0
+    for _ in range(10):
+        shown_now = chance.choice([other for other in (0, 1, SLATE) if other != shown_now])
+        relay.update(replace(spec, pinned=shown_now))
+        await until(f"{shown_now} on air", lambda to=shown_now: camera_of(publish.frames(VIDEO)[-1]) == to)
+        count = len(publish.frames(VIDEO)) + chance.randrange(12)
+        await until("some of it", lambda count=count: len(publish.frames(VIDEO)) >= count)
+    await relay.stop()
+    assert len(destination.publishes) == 1
+    assert len(switches) == 10
+    assert_unbroken(publish, 60)
+    at_ms = {number_of(tag): tag[1] for tag in publish.frames(VIDEO) if camera_of(tag) >= 0}
+    sounds = [tag for tag in publish.frames(AUDIO) if len(tag[2]) == len(sound(0))]
+    # Each picture of a camera has two sounds, the first at its own stamp.
+    apart = {tag[1] - at_ms[number_of(tag) // 2] for tag in sounds if number_of(tag) // 2 in at_ms}
+    assert apart <= {0, SOUND_MS}
 
 
 async def test_a_list_stands_in_for_a_camera_and_is_itself_stood_in_for(

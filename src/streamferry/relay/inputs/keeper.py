@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from streamferry.media.errors import MediaError, SourceError
 from streamferry.prepare.store import PreparedStore
 from streamferry.reasons import Code, Reason
-from streamferry.relay.beat import Beat
+from streamferry.relay.beat import RING_S, Beat
 from streamferry.relay.flow import Feed, LiveFlow
 from streamferry.relay.inputs.held import WatchedFeed
 from streamferry.relay.inputs.list_input import ListInput
@@ -29,8 +29,10 @@ from streamferry.relay.vitals import Phase
 
 #: While what is on air is well, the next begins with a keyframe that has just come: not with its past, by which all
 #: that follows would be late. After so long it begins with what it has.
-FRESH_MS = 400
+FRESH_MS = 40
 KEYFRAME_PATIENCE_S = 10.0
+#: So long after its last visit the keeper was held up itself.
+PAUSED_S = 0.7
 #: A file that is to be inserted is opened so long before its time.
 OPEN_EARLY_S = 20.0
 
@@ -77,6 +79,7 @@ class InputsKeeper:
         self._shown_last: RunningInput | None = None
         # Since when a switch waits for a keyframe, and to which input.
         self._waits_for: tuple[int, float] | None = None
+        self._visited_at = time.monotonic()
 
     def where_now(self) -> Playhead | None:
         """Inputs are always where they are."""
@@ -188,6 +191,12 @@ class InputsKeeper:
 
     def visit(self, now: float) -> None:
         """Called by the beat."""
+        paused_s = now - self._visited_at
+        self._visited_at = now
+        if paused_s >= PAUSED_S:
+            # The process was held up, and whatever was sent meanwhile is still to be received: no input is down.
+            for one in self._inputs:
+                one.health.alive_at += paused_s
         for one in self._inputs:
             one.visit(now)
         slate = self._slate
@@ -282,7 +291,7 @@ class InputsKeeper:
         target = self._of(which)
         if not target.is_open:
             return False
-        if target.kept_ms <= FRESH_MS or self._shown is None:
+        if target.kept_ms <= RING_S * 1000 / self._context.spec.visits + FRESH_MS or self._shown is None:
             return True
         if self._chosen != SLATE:
             health = self._inputs[self._chosen].health
