@@ -55,7 +55,7 @@ async def claim(connection: AsyncConnection, seal: Seal, worker_id: str, *, load
 
     Those that nobody has taken for a second it takes whoever they were for, if it can.
     """
-    everybody = await placing.candidates(connection)
+    everybody, now = await placing.candidates_now(connection)
     me = next((one for one in everybody if one.worker_id == worker_id), None)
     if me is None:
         # Ended, or cordoned since it looked.
@@ -63,7 +63,6 @@ async def claim(connection: AsyncConnection, seal: Seal, worker_id: str, *, load
         return Claimed(0, None)
     # It knows better than its row what it holds.
     me = replace(me, streams=load, max_streams=load + room)
-    now = await read_now_ms(connection)
     found = await connection.execute(
         task_rows.WITH_RUN.add_columns(placing.KBPS.label("kbps"))
         .where(run.c.due_ms <= now, task.c.end_ms > now, workers.asks_only(me.labels))

@@ -61,14 +61,20 @@ ENCODES = sa.case(
     ),
     else_=0,
 )
-_CANDIDATES = sa.select(worker, SENT_KBPS.label("kbps"), ENCODES.label("encodes")).where(
+_CANDIDATES = sa.select(worker, SENT_KBPS.label("kbps"), ENCODES.label("encodes"), now_ms().label("now_ms")).where(
     is_alive(now_ms()), worker.c.capacity > 0, worker.c.intent == Intent.OPEN.value
 )
 
 
 async def candidates(connection: AsyncConnection) -> list[Candidate]:
     """The workers that are alive and take tasks, full ones, too."""
-    return [
+    return (await candidates_now(connection))[0]
+
+
+async def candidates_now(connection: AsyncConnection) -> tuple[list[Candidate], int]:
+    """The same, and the time; 0 without any."""
+    rows = (await connection.execute(_CANDIDATES)).mappings().all()
+    found = [
         Candidate(
             row["id"],
             row["load"],
@@ -79,8 +85,9 @@ async def candidates(connection: AsyncConnection) -> list[Candidate]:
             row["encodes"],
             row["max_encodes"],
         )
-        for row in (await connection.execute(_CANDIDATES)).mappings()
+        for row in rows
     ]
+    return found, rows[0]["now_ms"] if rows else 0
 
 
 def wanted_of(row: "sa.RowMapping | dict[str, Any]") -> Wanted:
