@@ -42,6 +42,7 @@ from streamferry.relay import Playhead, RelaySpec, RelayStatus, State, Trouble
 from streamferry.store import Seal, Store, migrate, sqlite_url
 from streamferry.store.schema import run
 from streamferry.tasks.model import TaskItem, TaskKind, TaskSpec
+from streamferry.worker.task_runner import RunningRelay
 from streamferry.worker.worker import Worker
 
 sys.path.append(str(BENCH.parent / "tests"))
@@ -76,7 +77,7 @@ class NullRelay:
     def watch(self, _: object) -> None:
         """There is no change."""
 
-    watch_items = update = watch
+    watch_items = watch_switches = update = watch
 
     def on_end(self, callback: Callable[[], None]) -> None:
         """It ends when it is asked to."""
@@ -103,7 +104,7 @@ class NullRelay:
 class NullHost:
     """Starts relays that relay nothing."""
 
-    def start(self, spec: RelaySpec, of: Mapping[str, object], trouble: Trouble | None) -> Any:
+    def start(self, spec: RelaySpec, of: Mapping[str, object], trouble: Trouble | None) -> RunningRelay:
         """One more."""
         del of, trouble
         return NullRelay(spec)
