@@ -41,6 +41,18 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "task list": ("streamferry task list", "streamferry task list --trouble --wide"),
     "task watch": ("streamferry task watch", "streamferry task watch --group sport"),
     "task show": ("streamferry task show 2a8e", "streamferry task show morning --json"),
+    "task add-destination": (
+        "streamferry task add-destination morning --to rtmp://b.example/live --key KEY --name B",
+        "streamferry task add-destination 2a8e --to srt://c.example:9000 --latency low",
+    ),
+    "task change-destination": (
+        "streamferry task change-destination morning 2 --off",
+        "streamferry task change-destination 2a8e 1 --to rtmp://b.example/live/KEY",
+    ),
+    "task remove-destination": (
+        "streamferry task remove-destination morning 2",
+        "streamferry task remove-destination 2a8e 1 --json",
+    ),
     "task stop": ("streamferry task stop morning", "streamferry task stop 2a8e 91c0"),
     "task continue": ("streamferry task continue morning", "streamferry task continue 2a8e 91c0"),
     "task start-over": ("streamferry task start-over morning", "streamferry task start-over 2a8e 91c0"),

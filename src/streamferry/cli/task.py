@@ -24,6 +24,7 @@ from streamferry.cli.task_body import (
     watermark_field,
     window_fields,
 )
+from streamferry.cli.task_destinations import add_destination, change_destination, remove_destination
 from streamferry.cli.task_look import events, show, show_list, watch
 from streamferry.cli.task_schedule import show_as_run, show_calendar, show_schedule
 from streamferry.cli.task_session import (
@@ -252,6 +253,9 @@ def update(
         print_task(changed, as_json)
 
 
+task.command("add-destination")(add_destination)
+task.command("change-destination")(change_destination)
+task.command("remove-destination")(remove_destination)
 task.command("list")(show_list)
 task.command()(watch)
 task.command()(show)

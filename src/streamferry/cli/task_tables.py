@@ -173,6 +173,7 @@ def show_task(task: Mapping[str, Any]) -> None:
         *((f"source {number}", _source(one)) for number, one in enumerate(task["sources"], 1)),
         ("destination", task["destination"]),
         ("server", task.get("destination_server") or ""),
+        *_destination_rows(task.get("destinations") or []),
         *(
             (f"{end}: {name.replace('_', ' ')}", _told(value))
             for end in ("source", "destination")
@@ -312,3 +313,17 @@ def named_source(url: str) -> str:
 
 def _time(text: str, *, seconds: bool = False) -> str:
     return show_time(datetime.fromisoformat(text), seconds=seconds)
+
+
+def _destination_rows(destinations: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    """Each of several: its name, where to, and how it is doing. None for one."""
+    if len(destinations) < 2:
+        return []
+    rows = []
+    for one in destinations:
+        run = one["run"] or {}
+        words = [one["name"], one["to"], run.get("state", "") if one["enabled"] else "off"]
+        if run:
+            words += [f"{run['kbps_out']} kbps", f"retries {run['retries']}", run["reason"] or ""]
+        rows.append((f"destination {one['id']}", "  ".join(word for word in words if word)))
+    return rows
