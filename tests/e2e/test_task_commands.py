@@ -389,3 +389,26 @@ def test_windows_that_recur_and_a_task_without_an_end(commands: Commands) -> Non
     assert (shown["series"], shown["end_at"]) == (None, "never")
     assert "no end" in commands.run("show", task_id)
     commands.run("delete", "--yes", task_id)
+
+
+def test_destinations_come_and_go_by_hand(commands: Commands) -> None:
+    """Each by its number, before the task is on air as well as on it."""
+    made = json.loads(
+        commands.run(
+            *("create", "--live", "--source", "rtmp://127.0.0.1:9/live/cam", "--to", "rtmp://127.0.0.1:9/live/one"),
+            *("--start", "+1h", "--end", "+1h", "--json"),
+        )
+    )
+    task_id, server = made["task_id"], "rtmp://127.0.0.1:9/live"
+    commands.run("add-destination", task_id, "--to", server, "--key", STREAM_KEY, "--name", "Two", "--backup-of", 1)
+    commands.run("change-destination", task_id, 2, "--off", "--latency", "low")
+    shown = json.loads(commands.run("show", task_id, "--json"))["destinations"]
+    assert [(one["id"], one["name"], one["enabled"]) for one in shown] == [(1, "", True), (2, "Two", False)]
+    assert (shown[1]["server"], shown[1]["latency"], shown[1]["backup_of"]) == (server, "low", 1)
+    said = commands.run("show", task_id)
+    assert "destination 2" in said
+    assert STREAM_KEY not in said
+    assert "nothing was given" in commands.run("change-destination", task_id, 2, status=2)
+    commands.run("remove-destination", task_id, 2)
+    assert "destination 2" not in commands.run("show", task_id)
+    commands.run("delete", task_id, "--yes")

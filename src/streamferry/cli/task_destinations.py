@@ -18,9 +18,7 @@ Name = Annotated[str | None, typer.Option(help="What people call it, as the plat
 OfLatency = Annotated[
     str | None, typer.Option("--latency", metavar="low|normal|dense", help="Its own class.", show_default=False)
 ]
-BackupOf = Annotated[
-    int | None, typer.Option(help="Number of the one whose stamps it carries.", show_default=False)
-]
+BackupOf = Annotated[int | None, typer.Option(help="Number of the one whose stamps it carries.", show_default=False)]
 
 
 def add_destination(
