@@ -133,7 +133,7 @@ async def test_an_error_that_is_kept_keeps_no_frames(relays, source, destination
     await destination.leave()
     running = relays.start(source, destination)
     await until("a failure", lambda: running.status.retries >= 2)
-    error = running.relay._run._vitals.destination.error
+    error = running.relay._run._context.vitals.destination.error
     assert str(error)
     assert (error.__traceback__, error.__cause__, error.__context__) == (None, None, None)
     destination.come()
