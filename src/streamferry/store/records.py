@@ -170,6 +170,8 @@ class RunningTask:
     retransmits: int | None
     delivery_kbps: int | None
     in_trouble: bool
+    #: If it has several.
+    destinations: tuple[DestinationRecord, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

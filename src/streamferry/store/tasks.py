@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from streamferry.media.watermark import Watermark
 from streamferry.relay.status import Playhead, State
-from streamferry.store import digests, freshness, pictures, task_destinations
+from streamferry.store import destination_cells, digests, freshness, pictures, task_destinations
 from streamferry.store.cells import read_time, reason_cells
 from streamferry.store.records import LockedTask, RunningTask, TaskCount, TaskRecord
 from streamferry.store.schema import run, task, task_destination, task_spec, worker
@@ -216,10 +216,13 @@ async def running(connection: AsyncConnection) -> list[RunningTask]:
         *(freshness.STATE, freshness.measured(run.c.kbps_out), run.c.bytes_out, run.c.dropped_tags, run.c.retries),
         *(freshness.measured(run.c.kbps_in), run.c.worker_id, run.c.media_time_ms, run.c.sound_drift_ms),
         *(run.c.lost_ms, run.c.lost_packets, run.c.rtt_ms, run.c.retransmits, run.c.delivery_kbps),
-        freshness.IS_TROUBLED,
+        *(freshness.IS_TROUBLED, run.c.destinations),
     )
     found = await connection.execute(sa.select(run.c.task_id, *columns).where(run.c.worker_id.is_not(None)))
-    return [RunningTask(task_id, read_state(state), *numbers) for task_id, state, *numbers in found]
+    return [
+        RunningTask(task_id, read_state(state), *[*numbers, destination_cells.read(each)])
+        for task_id, state, *numbers, each in found
+    ]
 
 
 async def count(

@@ -125,6 +125,32 @@ TASK_DELIVERY = Family(
     ("task",),
 )
 
+#: A destination is told by its number, from 1 to 10, so that there are never more series, and no key is in one.
+DESTINATION_STATE = Family(
+    "task_destination_state",
+    Kind.GAUGE,
+    "1 with the state of each destination of a running task that has several.",
+    ("task", "destination", "state"),
+)
+DESTINATION_RATE = Family(
+    "task_destination_sent_kbps",
+    Kind.GAUGE,
+    "What is sent to each of several destinations, in kbit/s over the last second.",
+    ("task", "destination"),
+)
+DESTINATION_DROPPED = Family(
+    "task_destination_dropped_frames",
+    Kind.COUNTER,
+    "Frames dropped because that one of several destinations was too slow.",
+    ("task", "destination"),
+)
+DESTINATION_RETRIES = Family(
+    "task_destination_retries",
+    Kind.COUNTER,
+    "Sessions that were lost or refused at each of several destinations since the task's run began.",
+    ("task", "destination"),
+)
+
 #: All metrics; those of single tasks only if the settings ask for them.
 FAMILIES = (
     *(BUILD, STORE_UP, STORE_AWAY, STORE_LOG, DISK_FREE),
@@ -132,6 +158,7 @@ FAMILIES = (
     *(RECEIVED, SENT, DROPPED, REPAIRS, RETRIES, CALLBACKS, CALLBACK_LAG),
     *(TASK_STATE, TASK_TROUBLED, TASK_RATE, TASK_SENT, TASK_MEDIA, TASK_DROPPED, TASK_RETRIES, TASK_DRIFT),
     *(TASK_LOST, TASK_LOST_PACKETS, TASK_RTT, TASK_RETRANSMITS, TASK_DELIVERY),
+    *(DESTINATION_STATE, DESTINATION_RATE, DESTINATION_DROPPED, DESTINATION_RETRIES),
 )
 
 
@@ -261,6 +288,11 @@ class _Look(Collector):
         known = [((one.task_id,), one) for one in running if one.rtt_ms is not None]
         yield _family(TASK_RTT, [(labels, (one.rtt_ms or 0) / 1000) for labels, one in known])
         yield _family(TASK_RETRANSMITS, [(labels, one.retransmits or 0) for labels, one in known])
+        each = [((one.task_id, str(to.id)), to) for one in running for to in one.destinations]
+        yield _family(DESTINATION_STATE, [((*labels, to.state.value), 1) for labels, to in each])
+        yield _family(DESTINATION_RATE, [(labels, to.kbps_out) for labels, to in each])
+        yield _family(DESTINATION_DROPPED, [(labels, to.dropped_tags) for labels, to in each])
+        yield _family(DESTINATION_RETRIES, [(labels, to.retries) for labels, to in each])
         yield _family(TASK_DELIVERY, [(labels, one.delivery_kbps) for labels, one in known if one.delivery_kbps])
 
 

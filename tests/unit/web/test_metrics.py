@@ -13,7 +13,7 @@ from streamferry.control.pulse import Pulse
 from streamferry.media.errors import Fault
 from streamferry.media.url import MediaUrl
 from streamferry.net.disk import Disk
-from streamferry.relay import RelayStatus, State, Totals
+from streamferry.relay import DestinationStatus, RelayStatus, State, Totals
 from streamferry.store import Store, assignments, due, workers
 from streamferry.web.metrics import FAMILIES, Kind, Metrics
 from streamferry.worker import Report, WorkerHealth
@@ -60,7 +60,11 @@ async def task_id(store: Store) -> str:
         (mine,), _ = await assignments.read(connection, store.seal, "one", {})
     counts = {"media_time_ms": 4500, "bytes_out": 77, "kbps_out": 2000, "dropped_tags": 1, "retries": 2}
     counts |= {"lost_ms": 2500, "lost_packets": 12, "retransmits": 7, "delivery_kbps": 9000}
-    status = RelayStatus(State.STREAMING, sound_drift_ms=-1250, rtt_ms=20.5, **counts)
+    each = (
+        DestinationStatus("1", State.STREAMING, kbps_out=1500),
+        DestinationStatus("4", State.RETRYING, kbps_out=500, dropped_tags=8, retries=9),
+    )
+    status = RelayStatus(State.STREAMING, sound_drift_ms=-1250, rtt_ms=20.5, destinations=each, **counts)
     report = Report(task_id, mine.epoch, mine.version, status, (), {}, None, None)
     async with store.write() as connection:
         await assignments.report(connection, "one", [report], load=1, health=HEALTH)
@@ -113,6 +117,14 @@ async def test_each_running_task_if_wanted(store: Store, task_id: str) -> None:
         ("streamferry_task_rtt_seconds", task_id): 0.0205,
         ("streamferry_task_retransmits_total", task_id): 7,
         ("streamferry_task_delivery_kbps", task_id): 9000,
+        ("streamferry_task_destination_state", task_id, "1", "streaming"): 1,
+        ("streamferry_task_destination_state", task_id, "4", "retrying"): 1,
+        ("streamferry_task_destination_sent_kbps", task_id, "1"): 1500,
+        ("streamferry_task_destination_sent_kbps", task_id, "4"): 500,
+        ("streamferry_task_destination_dropped_frames_total", task_id, "1"): 0,
+        ("streamferry_task_destination_dropped_frames_total", task_id, "4"): 8,
+        ("streamferry_task_destination_retries_total", task_id, "1"): 0,
+        ("streamferry_task_destination_retries_total", task_id, "4"): 9,
     }
     names = {name for name, *_ in found}
     assert names | {"streamferry_store_log_bytes"} == {one.full_name for one in FAMILIES}
