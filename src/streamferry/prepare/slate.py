@@ -1,7 +1,7 @@
 """Makes the clip of a slate: some seconds of H.264 and silent AAC that loop without a seam, by one ffmpeg.
 
-It is encoded once for a form and kept in the cache, beside the prepared files. At 720p it takes 1.6 s of a core, and 60 KB.
-A bar moves along the lower edge once a loop: whoever watches sees that the broadcast lives.
+It is encoded once for a form and kept in the cache, beside the prepared files. At 720p it takes 1.6 s of a core, and
+60 KB. A bar moves along the lower edge once a loop: whoever watches sees that the broadcast lives.
 """
 
 import asyncio
