@@ -12,6 +12,7 @@ DOCUMENTS = ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md")
 # A path in backquotes: one of our directories, then anything without a space or a placeholder.
 _PATH = re.compile(r"`((?:src|tests|docs|bench|fuzz|scripts|examples|\.ci)(?:/[\w./-]+)?)`")
 _ONE_PAGE_LINES = 80
+_MODULE_LINES = 400
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
@@ -50,6 +51,12 @@ def test_make_targets_are_documented() -> None:
     assert shown == targets
 
 
+def test_no_module_has_more_than_400_lines() -> None:
+    """CONTRIBUTING says so: at 400 lines there is a place to split."""
+    long = {path.name: lines for path in (ROOT / "src").rglob("*.py") if (lines := _lines_of(path)) > _MODULE_LINES}
+    assert long == {}
+
+
 def test_test_files_have_names_of_their_own() -> None:
     """pytest takes two files of one name in folders without ``__init__.py`` for one module, and collects neither."""
     names = [path.name for path in (ROOT / "tests").rglob("test_*.py") if "node_modules" not in path.parts]
@@ -69,6 +76,10 @@ def test_the_decision_notes_that_code_and_pages_name_exist() -> None:
     named = {name for page in pages for name in re.findall(r"\bdecisions/(\d{4}-[\w-]+\.md)", page.read_text())}
     assert named
     assert [name for name in sorted(named) if not (ROOT / "docs/decisions" / name).exists()] == []
+
+
+def _lines_of(path: Path) -> int:
+    return len(path.read_text().splitlines())
 
 
 def _commands() -> dict[str, set[str]]:

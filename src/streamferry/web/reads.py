@@ -12,6 +12,7 @@ from streamferry.relay.status import State
 from streamferry.store.records import TaskCount
 from streamferry.tasks.checks import check_task_id
 from streamferry.tasks.model import ApiStatus, StoredMark
+from streamferry.web.event_views import EventPage, EventView, Overview, RecentEvents, SampleList, SampleView
 from streamferry.web.operation_views import (
     AuditPage,
     CacheView,
@@ -25,17 +26,7 @@ from streamferry.web.operation_views import (
 )
 from streamferry.web.record_views import show_event, show_task
 from streamferry.web.usage_ranges import STEPS, check_points, check_range
-from streamferry.web.views import (
-    EventPage,
-    EventView,
-    Overview,
-    RecentEvents,
-    SampleList,
-    SampleView,
-    Status,
-    TaskPage,
-    TaskView,
-)
+from streamferry.web.views import Status, TaskPage, TaskView
 
 
 class Reads:

@@ -13,10 +13,10 @@ from streamferry.tasks.texts import TEXTS
 from streamferry.tasks.times import NEVER
 from streamferry.web.addresses import show_callback, show_source
 from streamferry.web.air_views import show_air, show_on_air
+from streamferry.web.event_views import EventView
 from streamferry.web.views import (
     DestinationRunView,
     DestinationView,
-    EventView,
     Kind,
     PlayheadView,
     RunView,

@@ -5,7 +5,7 @@ from typing import Any
 from nicegui import ui
 
 from streamferry.web.dashboard.frame import Visitor
-from streamferry.web.views import SampleView
+from streamferry.web.event_views import SampleView
 
 _GRID = {"left": 52, "right": 52, "top": 46, "bottom": 24}
 # Readable on the light and on the dark surface.

@@ -15,7 +15,7 @@ from streamferry.web.dashboard.frame import Visitor
 from streamferry.web.dashboard.keyed import KeyedLines, Show
 from streamferry.web.dashboard.page_actions import PageActions
 from streamferry.web.dashboard.widgets import attempt, empty, icon_button, time_at
-from streamferry.web.views import EventView
+from streamferry.web.event_views import EventView
 
 #: How many are shown at first, and added each time that earlier ones are requested.
 _STEP = 50

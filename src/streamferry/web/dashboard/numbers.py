@@ -5,8 +5,8 @@ import time
 from collections.abc import Sequence
 
 from streamferry.store.records import TaskCount
+from streamferry.web.event_views import Overview
 from streamferry.web.reads import Reads
-from streamferry.web.views import Overview
 
 _NUMBERS_S = 2.0
 #: How many different searches are cached; each belongs to an open page.

@@ -10,8 +10,9 @@ from streamferry.web.dashboard.keyed import KeyedLines, Show
 from streamferry.web.dashboard.page_actions import PageActions
 from streamferry.web.dashboard.widgets import bar, card, empty, set_chip, state_chip, time_at
 from streamferry.web.dashboard.workers_page import facts_of
+from streamferry.web.event_views import Overview
 from streamferry.web.operation_views import CacheView, WorkerState, WorkerView
-from streamferry.web.views import Overview, TaskPage, TaskView
+from streamferry.web.views import TaskPage, TaskView
 
 _REFRESH_S = 3.0
 _PROBLEMS = 12

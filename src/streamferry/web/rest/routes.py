@@ -1,15 +1,18 @@
-"""The routes of REST: they translate between requests on one side, ``reads``, ``writes`` and callbacks on the other."""
+"""REST's routes of tasks and events, between requests on one side, ``reads`` and ``writes`` on the other.
+
+Those of operation are in ``operation_routes``.
+"""
 
 import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Annotated, Any
 
-from fastapi import FastAPI, Header, Path, Query, Request, Security
+from fastapi import FastAPI, Header, Query, Request, Security
 from fastapi.security import HTTPBearer
-from pydantic import AwareDatetime, StringConstraints
+from pydantic import AwareDatetime
 from starlette.responses import Response, StreamingResponse
 
 from streamferry.control.address_rules import address_rules
@@ -17,14 +20,12 @@ from streamferry.control.callbacks.delivery_actions import Callbacks
 from streamferry.control.library import Library
 from streamferry.control.samples import Samples
 from streamferry.relay.inputs.policy import SLATE
-from streamferry.relay.spec import MAX_DESTINATIONS
 from streamferry.relay.status import State
-from streamferry.tasks.checks import MAX_INT32, AddressRules
+from streamferry.tasks.checks import AddressRules
 from streamferry.tasks.destinations import DestinationEdit
 from streamferry.tasks.draft import TaskDraft
 from streamferry.tasks.inputs import InputSourceDraft
-from streamferry.tasks.model import DeliveryState
-from streamferry.web import operation_views, views
+from streamferry.web import event_views, operation_views, views
 from streamferry.web.preview_responses import PreviewResponses
 from streamferry.web.probing import Prober, Probing
 from streamferry.web.rate_limits import Rates
@@ -32,9 +33,24 @@ from streamferry.web.reads import Reads
 from streamferry.web.request_sample import SdkBody, write_request
 from streamferry.web.rest import bodies
 from streamferry.web.rest.event_stream import Follower
+from streamferry.web.rest.operation_routes import OperationRoutes
+from streamferry.web.rest.parameters import (
+    After,
+    DestinationId,
+    EventKind,
+    Groups,
+    IfMatch,
+    Limit,
+    OfTask,
+    PageNumber,
+    PageSize,
+    Row,
+    TaskId,
+)
 from streamferry.web.rest.rest_errors import STATUSES, Refusal, RestError
+from streamferry.web.rest.task_parts import DestinationBody, Name
 from streamferry.web.rest.tokens import Tokens
-from streamferry.web.writes import Verb, WorkerVerb, Writes
+from streamferry.web.writes import Verb, Writes
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,21 +68,8 @@ class RestSettings:
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
 
-#: Anything else is simply the id of no task: the pattern is for readers of the document.
-TaskId = Annotated[str, Path(description="32 hexadecimal digits.", json_schema_extra={"pattern": "^[0-9a-f]{32}$"})]
-WorkerId = Annotated[str, Path(description="As the list has it.", max_length=64)]
-DestinationId = Annotated[int, Path(ge=1, le=MAX_DESTINATIONS, description="The number of one of its destinations.")]
-EventId = Annotated[str, Path(description="As its receiver got it.", max_length=64)]
-PageNumber = Annotated[int, Query(ge=1, le=1_000_000, description="Counts from 1.")]
 #: Most bytes of addresses and other texts on one page of tasks.
 MAX_LIST_BYTES = 4 * 1024 * 1024
-PageSize = Annotated[int, Query(ge=1, le=500)]
-Groups = Annotated[list[bodies.Name], Query(alias="group", max_length=100, description="Repeat for more.")]
-After = Annotated[int, Query(ge=0, le=2**62, description="The id of the last event that was seen.")]
-Limit = Annotated[int, Query(ge=1, le=1000)]
-IfMatch = Annotated[str | None, Header(description='The version that was seen, as 3 or "3"; * is any.')]
-EventKind = Annotated[str, StringConstraints(pattern="^[a-z_]{1,24}$")]
-OfTask = Annotated[str | None, Query(alias="task_id", max_length=64, pattern="^[0-9a-f]{32}$")]
 
 
 class Routes:
@@ -75,12 +78,11 @@ class Routes:
     def __init__(
         self, reads: Reads, writes: Writes, callbacks: Callbacks, tokens: Tokens, settings: RestSettings
     ) -> None:
-        self._callbacks = callbacks
         self._reads = reads
         self._writes = writes
         self._tokens = tokens
         self._settings = settings
-        self._probing = Probing(settings.address_rules, settings.prober)
+        self._operation = OperationRoutes(reads, writes, callbacks, Probing(settings.address_rules, settings.prober))
         self._follower = Follower(reads, settings.stopping)
 
     def add_to(self, app: FastAPI) -> None:
@@ -99,7 +101,7 @@ class Routes:
             responses={401: {"model": Refusal, "description": STATUSES[401]}},
         )
         bearer = Security(HTTPBearer(auto_error=False, description="Made by POST /tokens."))
-        for method, path, endpoint, status, tag in (
+        own: tuple[Row, ...] = (
             ("GET", "/overview", self.overview, 200, "tasks"),
             ("GET", "/tasks", self.list_tasks, 200, "tasks"),
             ("POST", "/tasks", self.create_task, 201, "tasks"),
@@ -123,22 +125,8 @@ class Routes:
             ("GET", "/events", self.list_events, 200, "events"),
             ("GET", "/events/latest", self.list_recent_events, 200, "events"),
             ("GET", "/events/stream", self.stream_events, 200, "events"),
-            ("GET", "/callbacks", self.list_callbacks, 200, "callbacks"),
-            ("POST", "/callbacks/replay_dead", self.replay_dead, 200, "callbacks"),
-            ("POST", "/callbacks/drop_dead", self.drop_dead, 200, "callbacks"),
-            ("GET", "/callbacks/{event_id}", self.get_callback, 200, "callbacks"),
-            ("POST", "/callbacks/{event_id}/replay", self.replay_callback, 204, "callbacks"),
-            ("GET", "/audit", self.list_audit, 200, "operation"),
-            ("GET", "/workers", self.list_workers, 200, "operation"),
-            ("POST", "/workers/{worker_id}/{verb}", self.ask_worker, 200, "operation"),
-            ("GET", "/cache", self.show_cache, 200, "operation"),
-            ("GET", "/usage", self.show_usage, 200, "operation"),
-            ("POST", "/probe", self.probe, 200, "operation"),
-            ("GET", "/groups", self.list_groups, 200, "groups"),
-            ("POST", "/groups", self.create_group, 201, "groups"),
-            ("PATCH", "/groups/{name}", self.update_group, 204, "groups"),
-            ("DELETE", "/groups/{name}", self.delete_group, 204, "groups"),
-        ):
+        )
+        for method, path, endpoint, status, tag in (*own, *self._operation.rows()):
             app.add_api_route(
                 path,
                 endpoint,
@@ -157,13 +145,13 @@ class Routes:
         token, expires_at = self._tokens.make(key, timedelta(seconds=body.lifetime_s))
         return views.TokenView(token=token, expires_at=expires_at, read_only=key.read_only)
 
-    async def overview(self) -> views.Overview:
+    async def overview(self) -> event_views.Overview:
         """Numbers of all tasks."""
         return await self._reads.overview()
 
     async def list_tasks(
         self,
-        title: Annotated[bodies.Name, Query(description="Part of the title, in any case.")] = "",
+        title: Annotated[Name, Query(description="Part of the title, in any case.")] = "",
         groups: Groups = [],  # noqa: B006 -- FastAPI copies it
         status: Annotated[list[views.Status], Query(max_length=10, description="Repeat for more.")] = [],  # noqa: B006
         state: Annotated[list[State], Query(max_length=20, description="Of the run. Repeat for more.")] = [],  # noqa: B006
@@ -202,15 +190,13 @@ class Routes:
         expected = body.version if seen is None else seen
         return await self._writes.update_task(task_id, bodies.to_draft(body), expected_version=expected)
 
-    async def add_destination(
-        self, task_id: TaskId, body: bodies.DestinationBody, if_match: IfMatch = None
-    ) -> views.TaskView:
+    async def add_destination(self, task_id: TaskId, body: DestinationBody, if_match: IfMatch = None) -> views.TaskView:
         """Push to one more; the others do not notice."""
         edit = DestinationEdit(None, bodies.to_destination(body, None))
         return await self._edit(task_id, edit, if_match)
 
     async def update_destination(
-        self, task_id: TaskId, destination_id: DestinationId, body: bodies.DestinationBody, if_match: IfMatch = None
+        self, task_id: TaskId, destination_id: DestinationId, body: DestinationBody, if_match: IfMatch = None
     ) -> views.TaskView:
         """Change the fields given of one destination, or switch it on or off; the others do not notice."""
         edit = DestinationEdit(destination_id, bodies.to_destination(body, destination_id))
@@ -276,15 +262,15 @@ class Routes:
         """The same task as a request for the SDK and for curl; what is secret is left as ``***`` to be filled in."""
         return write_request(await self._reads.task(task_id), request.url, self._settings.sdk_body)
 
-    async def list_latest_events(self, task_id: TaskId, limit: Limit = 100) -> list[views.EventView]:
+    async def list_latest_events(self, task_id: TaskId, limit: Limit = 100) -> list[event_views.EventView]:
         """The last events of a task, newest first; those of a deleted task can still be read."""
         return await self._reads.latest_events(task_id, limit=limit)
 
-    async def list_samples(self, task_id: TaskId) -> views.SampleList:
+    async def list_samples(self, task_id: TaskId) -> event_views.SampleList:
         """How the task's run went in the last hour: rates, drops, retries, lateness. Empty for an unknown one."""
         return self._reads.samples(task_id)
 
-    async def list_events(self, task_id: OfTask = None, after: After = 0, limit: Limit = 100) -> views.EventPage:
+    async def list_events(self, task_id: OfTask = None, after: After = 0, limit: Limit = 100) -> event_views.EventPage:
         """What happened, oldest first, for one task or for all; events of a deleted task can still be read."""
         return await self._reads.events(task_id, after=after, limit=limit)
 
@@ -294,7 +280,7 @@ class Routes:
         since_at: Annotated[AwareDatetime | None, Query(description="Not older than this.")] = None,
         kinds: Annotated[list[EventKind], Query(alias="kind", max_length=50, description="Repeat for more.")] = [],  # noqa: B006
         limit: Limit = 100,
-    ) -> views.RecentEvents:
+    ) -> event_views.RecentEvents:
         """The last events of one task or of all that pass the filters, oldest first, and how many there are."""
         return await self._reads.recent_events(task_id, since=since_at, kinds=kinds, limit=limit)
 
@@ -311,82 +297,6 @@ class Routes:
         lines = await self._follower.follow(task_id, after)
         headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
         return StreamingResponse(lines, media_type="text/event-stream", headers=headers)
-
-    async def list_callbacks(
-        self, task_id: OfTask = None, state: DeliveryState | None = None, page: PageNumber = 1, size: PageSize = 20
-    ) -> operation_views.DeliveryPage:
-        """Callbacks, newest first, including those of deleted tasks."""
-        found = await self._callbacks.list_deliveries(task_id=task_id, state=state, page=page, size=size)
-        shown = [operation_views.show_delivery(one) for one in found.records]
-        return operation_views.DeliveryPage(deliveries=shown, page=page, size=size, total=found.total)
-
-    async def get_callback(self, event_id: EventId) -> operation_views.DeliveryView:
-        """One callback."""
-        return operation_views.show_delivery(await self._callbacks.get_delivery(event_id))
-
-    async def replay_callback(self, event_id: EventId) -> None:
-        """Deliver a callback again, before the later ones that wait."""
-        await self._callbacks.replay(event_id)
-
-    async def replay_dead(self, body: bodies.OfTask) -> operation_views.Count:
-        """Deliver dead callbacks again, of one task or of all."""
-        return operation_views.Count(count=await self._callbacks.replay_dead(body.task_id))
-
-    async def drop_dead(self, body: bodies.OfTask) -> operation_views.Count:
-        """Delete dead callbacks, of one task or of all."""
-        return operation_views.Count(count=await self._callbacks.drop_dead(body.task_id))
-
-    async def list_audit(
-        self, before: Annotated[int | None, Query(ge=1, le=2**62)] = None, limit: Limit = 100
-    ) -> operation_views.AuditPage:
-        """Who signed in and who changed keys and secrets, newest first. Not for read-only keys."""
-        return await self._reads.audit(before=before, limit=limit)
-
-    async def list_workers(self) -> operation_views.WorkerList:
-        """Workers that exist, or did in the last hour."""
-        return await self._reads.workers()
-
-    async def ask_worker(self, worker_id: WorkerId, verb: WorkerVerb) -> operation_views.WorkerView:
-        """Have a worker take no more tasks (``cordon``), hand those that it has over to others that have a place for
-        them (``drain``), or take tasks again (``uncordon``). It stays so for its id, also when it starts anew."""
-        return await self._writes.ask_worker(worker_id, verb)
-
-    async def show_cache(self) -> operation_views.CacheView:
-        """The cache of prepared files on the machine that answers."""
-        return await self._reads.cache()
-
-    async def show_usage(
-        self,
-        start_at: AwareDatetime,
-        end_at: AwareDatetime,
-        step_s: Annotated[int, Query(ge=1, le=MAX_INT32, description="60, 300, 3600 or 86400.")] = 3600,
-        groups: Groups = [],  # noqa: B006
-        by_group: bool = False,
-    ) -> operation_views.UsageList:
-        """What workers measured, in steps from ``start_at``."""
-        return await self._reads.usage(
-            _whole(start_at), _whole(end_at), step_s=step_s, groups=groups, by_group=by_group
-        )
-
-    async def probe(self, body: bodies.ProbeRequest) -> operation_views.ProbeView:
-        """Inspect a file: what it contains, and what relaying it will need."""
-        return await self._probing.look(body.url, body.seconds)
-
-    async def list_groups(self, page: PageNumber = 1, size: PageSize = 100) -> operation_views.GroupPage:
-        """Groups, oldest first."""
-        return await self._reads.groups(page=page, size=size)
-
-    async def create_group(self, body: bodies.NewGroup) -> None:
-        """A new group."""
-        await self._writes.create_group(body.name, body.project, bodies.to_tags(body.tags))
-
-    async def update_group(self, name: bodies.Name, body: bodies.GroupTags) -> None:
-        """Replace the tags of a group."""
-        await self._writes.update_group(name, bodies.to_tags(body.tags))
-
-    async def delete_group(self, name: bodies.Name) -> None:
-        """Delete a group without tasks."""
-        await self._writes.delete_group(name)
 
 
 _RESPONSES: dict[str, dict[str, Any]] = {
@@ -416,7 +326,3 @@ def _read_version(if_match: str | None) -> int | None:
     if not text.isdecimal() or len(text) > 9 or not text.isascii():
         raise RestError(422, "invalid_field", 'If-Match: must be a version, as 3 or "3"', "If-Match")
     return int(text)
-
-
-def _whole(at: datetime) -> datetime:
-    return at.replace(microsecond=0)

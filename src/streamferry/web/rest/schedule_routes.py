@@ -5,18 +5,16 @@ from datetime import datetime, timedelta
 from enum import Enum
 from typing import Annotated, Any
 
-from fastapi import FastAPI, Path, Query
+from fastapi import FastAPI, Query
 from pydantic import AwareDatetime
 from starlette.responses import Response, StreamingResponse
 
 from streamferry.tasks.actor import current_actor
-from streamferry.web.rest import bodies
+from streamferry.web.rest.parameters import Groups, TaskId
 from streamferry.web.rest.tokens import Tokens
 from streamferry.web.schedule_views import CalendarLink, Guide, WindowList
 from streamferry.web.schedules import Schedules
 
-TaskId = Annotated[str, Path(description="32 hexadecimal digits.", json_schema_extra={"pattern": "^[0-9a-f]{32}$"})]
-Groups = Annotated[list[bodies.Name], Query(alias="group", max_length=100, description="Repeat for more.")]
 Most = Annotated[int, Query(ge=1, le=500)]
 _CSV: dict[int | str, dict[str, Any]] = {200: {"content": {"text/csv": {"schema": {"type": "string"}}}}}
 _ICS: dict[int | str, dict[str, Any]] = {200: {"content": {"text/calendar": {"schema": {"type": "string"}}}}}

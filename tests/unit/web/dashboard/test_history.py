@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from streamferry.web.dashboard.history import Line, lines_of
-from streamferry.web.views import EventView
+from streamferry.web.event_views import EventView
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 
