@@ -116,7 +116,7 @@ async def test_it_is_found_out_anew_after_a_change(backlog: Backlog) -> None:
     assert after - before == 30_000
     ledger = StoreLedger(backlog.store, "two", capacity=100)
     await ledger.register()
-    await ledger.poll(0, 1)
+    await ledger.poll(0, 100)
     assert await backlog.played_out_ms(task_id) is None
 
 
