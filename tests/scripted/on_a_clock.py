@@ -17,6 +17,7 @@ from streamferry.relay.file_feed import FileFeed
 from streamferry.relay.list_flow import ListFlow
 from streamferry.relay.preview import Preview, Viewer
 from streamferry.relay.status import START
+from streamferry.relay.taps import Taps
 from streamferry.source.prepared import PreparedReader
 from streamferry.wire.rtmp.chunk_file import TagScan
 
@@ -44,7 +45,7 @@ async def publish(
     outlet = Outlet()
     flow, feed = ListFlow(outlet, lambda now: True), FileFeed(outlet, START, lambda *step: None)
     flow.attach_feed(feed)
-    preview = Preview(outlet, flow)
+    preview = Preview(Taps(outlet), flow)
     watching = asyncio.ensure_future(_watch(preview.watch(), watched)) if watched is not None else None
     for item, reader in enumerate(readers):
         feed.put(0, item, reader)

@@ -21,6 +21,7 @@ from streamferry.reasons import Code, Reason
 from streamferry.relay.backoff import Backoff
 from streamferry.relay.beat import Beat
 from streamferry.relay.collector import Collector
+from streamferry.relay.eyes.eyes import Eyes
 from streamferry.relay.network import Network
 from streamferry.relay.preview import Viewer
 from streamferry.relay.run import RelayRun
@@ -295,6 +296,7 @@ class RelayHost:
     async def __aenter__(self) -> "RelayHost":
         self._beat = Beat(self._fence, self._abort_all)
         self._turns = Turns()
+        self._eyes = Eyes()
         self._collector.start()
         await self._group.__aenter__()
         return self
@@ -309,6 +311,7 @@ class RelayHost:
         finally:
             self._require_beat().close()
             self._collector.stop()
+            await self._eyes.aclose()
             await self._store.aclose()
             await end_all()
 
@@ -343,6 +346,7 @@ class RelayHost:
                 on_attempt=self._collector.note_attempt,
                 trouble=trouble,
                 pulls=self._pulls,
+                eyes=self._eyes,
             )
 
         relay = Relay(spec, self._group, self._turns, new_run, log, trouble)

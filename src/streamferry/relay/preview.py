@@ -12,8 +12,8 @@ from collections import deque
 from typing import Protocol
 
 from streamferry.media.tag import KEYFRAME, SEQUENCE_HEADER, LaidTag
-from streamferry.push import Outlet
 from streamferry.reasons import Code, Reason, Reasoned
+from streamferry.relay.taps import Taps
 from streamferry.wire.codecs import UnsupportedCodec
 from streamferry.wire.fmp4 import Fragmenter, Piece
 
@@ -105,10 +105,10 @@ class HasHeaders(Protocol):
 
 
 class Preview:
-    """The preview of one run. Belongs to its outlet and its flow."""
+    """The preview of one run. Belongs to its taps and its flow."""
 
-    def __init__(self, outlet: Outlet, flow: HasHeaders) -> None:
-        self._outlet = outlet
+    def __init__(self, taps: Taps, flow: HasHeaders) -> None:
+        self._taps = taps
         self._flow = flow
         self._viewers: set[Viewer] = set()
         self._fragmenter = Fragmenter()
@@ -126,26 +126,18 @@ class Preview:
         viewer = Viewer(self)
         if not self._viewers:
             self._begin()
-            self._outlet.tap = self.take
+            self._taps.add(self.take)
         elif self._header is not None and self._group:
             joined = b"".join(piece.data for piece in self._group)
             viewer.put(Piece(joined, is_start=True), self._header)
         self._viewers.add(viewer)
         return viewer
 
-    def follow(self, outlet: Outlet) -> None:
-        """From now on show what leaves by this one."""
-        before, self._outlet = self._outlet, outlet
-        if outlet is not before:
-            before.tap = None
-            if self._viewers:
-                outlet.tap = self.take
-
     def leave(self, viewer: Viewer) -> None:
         """Remove a viewer; after the last one the work ends."""
         self._viewers.discard(viewer)
         if not self._viewers:
-            self._outlet.tap = None
+            self._taps.remove(self.take)
             self._group = []
             self._taken = []
 

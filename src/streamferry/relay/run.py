@@ -19,6 +19,8 @@ from streamferry.push import Outlet
 from streamferry.reasons import Code, Reason
 from streamferry.relay.beat import FILE_VISITS, Beat
 from streamferry.relay.destinations import RunDestinations
+from streamferry.relay.eyes.eyes import Eyes
+from streamferry.relay.eyes.watcher import Watcher
 from streamferry.relay.flow import Flow, LiveFlow
 from streamferry.relay.inputs.keeper import InputsKeeper
 from streamferry.relay.keeper import RunContext, SourceKeeper
@@ -29,7 +31,19 @@ from streamferry.relay.network import Network
 from streamferry.relay.prepared_list import PreparedList
 from streamferry.relay.preview import Preview, Viewer
 from streamferry.relay.spec import RelaySpec, RunKind
-from streamferry.relay.status import ItemChange, Playhead, RelayStatus, State, Switch, Totals, Trouble
+from streamferry.relay.status import (
+    Found,
+    ItemChange,
+    OnAir,
+    Playhead,
+    RelayStatus,
+    Shown,
+    State,
+    Switch,
+    Totals,
+    Trouble,
+)
+from streamferry.relay.taps import Taps
 from streamferry.relay.vitals import Phase, Verdict, Vitals
 from streamferry.source.shared import SharedPulls
 from streamferry.timeline import Timeline
@@ -54,8 +68,9 @@ class RelayRun:
         on_attempt: Callable[[], None] = lambda: None,
         trouble: Trouble | None = None,
         pulls: SharedPulls | None = None,
+        eyes: Eyes | None = None,
     ) -> None:
-        """``pulls``: those of live sources that runs share; None: none."""
+        """``pulls``: those of live sources that runs share; None: none. ``eyes``: without, nothing is watched."""
         self._beat = beat
         self._on_change = on_change
         kind = self.kind = spec.kind
@@ -63,7 +78,10 @@ class RelayRun:
             ListFlow(Outlet(), self._inspect) if kind is RunKind.LIST else LiveFlow(Timeline(), Outlet(), self._inspect)
         )
         self._flow: Flow = flow
-        self._preview = Preview(flow.outlet, flow)
+        self._taps = Taps(flow.outlet)
+        self._preview = Preview(self._taps, flow)
+        self._watcher = None if eyes is None else Watcher(spec.watch, self._taps, flow, eyes)
+        self._watched: OnAir | None = None
         self._began_at = began_at
         vitals = Vitals(flow, trouble)
         self._context = RunContext(
@@ -81,11 +99,16 @@ class RelayRun:
         self._verdict: Verdict = (State.PREPARING if kind is RunKind.LIST else State.CONNECTING, None, None)
         # What was reported last: of the first destination, and of each if there are several.
         self._reported: tuple[Verdict, ...] = (self._verdict,)
+        # What is wrong with the content, now and as it was reported.
+        self._found: tuple[Found, ...] = ()
+        self._reported_found: tuple[Found, ...] = ()
 
     @property
     def status(self) -> RelayStatus:
         """The state as of the last inspection, the counters as of now."""
         status = self._with_input(self._context.vitals.status(self._verdict))
+        if self._found:
+            status = replace(status, found=self._found)
         statuses = self._destinations.statuses
         if not statuses and not self._destinations.has_past:
             return status
@@ -156,6 +179,7 @@ class RelayRun:
         """Drop both ends at once."""
         self._beat.remove(self._flow)
         self._preview.end()
+        self._end_watching()
         self._flow.detach_feed()
         self._destinations.drop()
 
@@ -181,7 +205,9 @@ class RelayRun:
         if spec.visits != before.visits and self._beat.remove(self._flow):
             self._join_beat()
         self._destinations.update()
-        self._preview.follow(self._flow.outlet)
+        self._taps.follow(self._flow.outlet)
+        if self._watcher is not None:
+            self._watcher.update(spec.watch)
         if len(spec.destinations) != len(before.destinations) and self._destinations.is_running:
             self._publish(self._destinations.observe(time.monotonic()))
 
@@ -252,7 +278,12 @@ class RelayRun:
     def _inspect(self, now: float) -> bool:
         """Called by the flow twice a second, or less often, and at each change of an end; gives whether all streams."""
         self._source.look(now)
-        self._publish(self._destinations.observe(now))
+        verdicts = self._destinations.observe(now)
+        if self._watcher is not None and not self._context.spec.watch.is_nothing:
+            self._look_at_content(verdicts[0], now)
+        else:
+            self._found = ()
+        self._publish(verdicts)
         patience_s = self._context.spec.patience_s
         if (
             patience_s is not None
@@ -262,11 +293,28 @@ class RelayRun:
             self._context.finish(State.FAILED)
         return self._destinations.is_calm
 
+    def _look_at_content(self, verdict: Verdict, now: float) -> None:
+        """Of the slate and of a file that is inserted nothing is said: who shows them wants them so."""
+        assert self._watcher is not None
+        on_air = self._context.on_air
+        if on_air != self._watched:
+            self._watched = on_air
+            self._watcher.clear()
+        if verdict[0] is State.STREAMING and (on_air is None or on_air.shown is Shown.INPUT):
+            self._found = self._watcher.inspect(now, self._context.vitals.kbps_out)
+        else:
+            self._end_watching()
+
+    def _end_watching(self) -> None:
+        self._found = ()
+        if self._watcher is not None:
+            self._watcher.clear()
+
     def _publish(self, verdicts: tuple[Verdict, ...]) -> None:
         """Remember the verdicts; report them if they have changed."""
-        if verdicts == self._reported:
+        if verdicts == self._reported and self._found == self._reported_found:
             return
-        self._reported = verdicts
+        self._reported, self._reported_found = verdicts, self._found
         before, self._verdict = self._verdict, verdicts[0]
         state, _, why = self._verdict
         if self._verdict != before:

@@ -14,6 +14,7 @@ from streamferry.net.listening import DatagramPlace, srt_mode
 from streamferry.net.s3 import check_s3
 from streamferry.prepare.processing import FIRST, Normalize
 from streamferry.reasons import Code, InvalidPart, InvalidValue
+from streamferry.relay.eyes.judge import NOTHING, Watch
 from streamferry.relay.inputs.policy import SLATE, SWITCHING, Switching
 from streamferry.relay.status import START, Playhead
 from streamferry.timeline.pace import LEAD_MS as LEAD_MS
@@ -186,7 +187,7 @@ class RelaySpec:
 
     ``more_inputs``: what is shown while the source cannot be, by preference, and ``slate`` while none of them can be;
     ``switching`` has the rules, and ``pinned`` is the input (or ``SLATE``) that was asked for by hand.
-    ``orders``: the last ones, in order of their numbers.
+    ``orders``: the last ones, in order of their numbers. ``watch``: what the content is watched for.
 
     For files: ``normalize`` says how different ones become one stream; ``pre_download`` False keeps none after it has
     played; ``keeps_time``: after an outage of an end a list resumes where it would be without it, else where it broke.
@@ -215,6 +216,7 @@ class RelaySpec:
     switching: Switching = SWITCHING
     pinned: int | None = None
     orders: tuple[Order, ...] = ()
+    watch: Watch = NOTHING
 
     def __post_init__(self) -> None:
         with _named("destination"):

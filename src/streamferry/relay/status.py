@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from streamferry.media.errors import Fault
 from streamferry.reasons import Reason
+from streamferry.relay.eyes.judge import ContentFault
 
 
 class State(StrEnum):
@@ -101,6 +102,15 @@ class Switch:
 
 
 @dataclass(frozen=True, slots=True)
+class Found:
+    """What is wrong with the content that is sent, since when, and in words as it was found."""
+
+    fault: ContentFault
+    since: datetime
+    why: Reason
+
+
+@dataclass(frozen=True, slots=True)
 class Trouble:
     """What keeps a run from streaming: from a failure until it has streamed for ``vitals.CALM_S`` without a break.
 
@@ -185,6 +195,8 @@ class RelayStatus:
     destinations: tuple[DestinationStatus, ...] = ()
     #: What is on air; None where there is only one source.
     on_air: OnAir | None = None
+    #: What is wrong with the content, if that is watched (``RelaySpec.watch``) and the run streams.
+    found: tuple[Found, ...] = ()
 
     @property
     def reason(self) -> str | None:

@@ -138,6 +138,11 @@ class Vitals:
         return self.has_streamed and now - self._streamed_at < CALM_S
 
     @property
+    def kbps_out(self) -> int:
+        """How fast media leaves; 0 while that is not known."""
+        return self._kbps[1]
+
+    @property
     def has_rate(self) -> bool:
         """Whether it is known how fast media leaves."""
         return self._kbps[1] > 0

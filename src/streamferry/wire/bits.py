@@ -1,5 +1,9 @@
 """Reads the bits of H.264, HEVC and AAC headers, and writes those of AAC; the most significant bit first."""
 
+import re
+
+# Two zeros, if what follows would make a start code of them, or look like one that was kept out.
+_START_CODES = re.compile(rb"\0\0(?=[\0-\3])")
 # ue(v) of H.264 9.1 goes up to 2^32 - 2.
 _MAX_GOLOMB_ZEROS = 32
 
@@ -13,6 +17,11 @@ class BitReader:
         self._data = data
         self._at = 0
         self._end = len(data) * 8
+
+    @property
+    def position(self) -> int:
+        """How many bits were read."""
+        return self._at
 
     def read(self, bits: int) -> int:
         """The next ``bits`` as an unsigned number."""
@@ -65,3 +74,8 @@ class BitWriter:
 def unescape(nal: bytes) -> bytes:
     """A NAL unit without the bytes that keep start codes out of it (H.264 7.4.1)."""
     return nal.replace(b"\0\0\3", b"\0\0")
+
+
+def escape(unit: bytes) -> bytes:
+    """The reverse of ``unescape``."""
+    return _START_CODES.sub(b"\0\0\3", unit)

@@ -16,6 +16,7 @@ from streamferry.net.unauthenticated import MAX_UNAUTHENTICATED
 from streamferry.push import Outlet
 from streamferry.reasons import Reason
 from streamferry.relay.preview import Preview
+from streamferry.relay.taps import Taps
 from streamferry.timeline import Timeline
 from streamferry.worker import preview_server as module
 from streamferry.worker.preview_passes import Passes
@@ -32,7 +33,7 @@ class Worker:
     def __init__(self) -> None:
         self.passes = Passes(sign)
         self.outlet = Outlet()
-        self.preview = Preview(self.outlet, Timeline())
+        self.preview = Preview(Taps(self.outlet), Timeline())
         self.camera = Camera(gop=25)
         self.server = PreviewServer("127.0.0.1", self.passes, self.open_viewer)
 

@@ -9,6 +9,7 @@ from scripted.previewable import AAC_HEADER, AVC_HEADER, boxes, film, pictures
 from streamferry.media.tag import AUDIO, VIDEO
 from streamferry.push import Outlet
 from streamferry.relay.preview import MAX_VIEWERS, Preview, PreviewRefused
+from streamferry.relay.taps import Taps
 from streamferry.timeline import Timeline
 from streamferry.wire.fmp4 import Fragmenter
 
@@ -23,7 +24,7 @@ def preview(outlet) -> Preview:
     """Of a run whose headers have passed by."""
     timeline = Timeline()
     timeline.lay([(VIDEO, 0, AVC_HEADER), (AUDIO, 0, AAC_HEADER)], [])
-    return Preview(outlet, timeline)
+    return Preview(Taps(outlet), timeline)
 
 
 async def take_all(viewer) -> bytes:
@@ -184,7 +185,7 @@ async def test_sound_behind_a_picture_header_is_shown(outlet):
     laid_now = []
     timeline.lay([(VIDEO, 0, AVC_HEADER), (AUDIO, 0, AAC_HEADER)], laid_now)
     timeline.lay([(AUDIO, 20 * number, sound(number)) for number in range(800)], laid_now)
-    preview = Preview(outlet, timeline)
+    preview = Preview(Taps(outlet), timeline)
     viewer = preview.watch()
     hand_out(preview, laid_now)
     await take_all(viewer)
@@ -209,7 +210,7 @@ async def test_the_first_of_several_tracks_is_shown(outlet):
     laid_now = []
     tags = [(VIDEO, 0, AVC_HEADER), (AUDIO, 0, AAC_HEADER), *camera.film(1)]
     timeline.lay([(t, ms, ladder(body) if t == VIDEO else body) for t, ms, body in tags], laid_now)
-    preview = Preview(outlet, timeline)
+    preview = Preview(Taps(outlet), timeline)
     viewer = preview.watch()
     hand_out(preview, laid_now)
     data = await take_all(viewer)

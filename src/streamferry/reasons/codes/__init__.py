@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from streamferry.reasons.code import ReasonCode
 from streamferry.reasons.codes.address_codes import Addresses
+from streamferry.reasons.codes.content_codes import Contents
 from streamferry.reasons.codes.destination_codes import Destinations, Watermarks
 from streamferry.reasons.codes.field_codes import Fields
 from streamferry.reasons.codes.file_codes import Files, Names, Warnings
@@ -35,6 +36,7 @@ class Code(
     Names,
     Files,
     Warnings,
+    Contents,
     Playlists,
     Cache,
     Buckets,

@@ -1,0 +1,203 @@
+"""What is wrong with the content of a stream: rules, observations and what follows from them. Pure; no clock.
+
+A rule has a threshold and a duration. An observation is good or bad by the threshold; a fault is found when all since
+some moment were bad, two at least, and the duration has passed since the first of them. One good observation ends it.
+
+    black                 share of the picture that is black        bad at the threshold and above
+    frozen                how much the picture has changed since     bad up to the threshold
+                          the first that looked the same, in %
+    silent                level of the sound in dBFS                 bad below the threshold
+    low_bitrate           what is sent, in kbps                      bad below the threshold
+    keyframes_far_apart   seconds from one keyframe to the next      bad above the threshold
+"""
+
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from math import inf, isfinite
+from operator import sub
+
+#: Of the thumbnails that are compared: rows of single bytes, 0 is black.
+WIDTH, HEIGHT = 96, 54
+#: A part of the picture in which a change is looked for: a clock in a corner is a change.
+_TILE = 6
+#: Pixels up to this are black: fades and codecs leave no pure zero.
+_BLACK = bytes(range(17))
+#: Without an observation for so long nothing is known any more.
+STALE_S = 60.0
+#: How long a fault lasts before it is told, at least and at most.
+LEAST_DURATION_S, MOST_DURATION_S = 1.0, 3_600.0
+
+
+class ContentFault(StrEnum):
+    """What can be wrong."""
+
+    BLACK = "black"
+    FROZEN = "frozen"
+    SILENT = "silent"
+    LOW_BITRATE = "low_bitrate"
+    KEYFRAMES_FAR_APART = "keyframes_far_apart"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """When something is a fault. The unit of ``threshold`` is that of the module's table."""
+
+    threshold: float
+    duration_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """What is watched for, by the names of ``ContentFault``; None: not for that."""
+
+    black: Rule | None = None
+    frozen: Rule | None = None
+    silent: Rule | None = None
+    low_bitrate: Rule | None = None
+    keyframes_far_apart: Rule | None = None
+
+    def rule(self, fault: ContentFault) -> Rule | None:
+        """The rule for it."""
+        rule: Rule | None = getattr(self, fault.value)
+        return rule
+
+    @property
+    def sees(self) -> bool:
+        """Whether pictures are to be decoded."""
+        return self.black is not None or self.frozen is not None
+
+    @property
+    def is_nothing(self) -> bool:
+        """Whether nothing is watched for."""
+        return all(getattr(self, one.name) is None for one in fields(self))
+
+
+#: Nothing is watched for.
+NOTHING = Watch()
+#: What holds where a rule is asked for without numbers.
+DEFAULTS = Watch(
+    black=Rule(0.98, 10.0),
+    frozen=Rule(1.0, 30.0),
+    silent=Rule(-60.0, 20.0),
+    low_bitrate=Rule(100.0, 20.0),
+    keyframes_far_apart=Rule(10.0, 20.0),
+)
+#: Least and most of each threshold.
+THRESHOLDS = {
+    ContentFault.BLACK: (0.5, 1.0),
+    ContentFault.FROZEN: (0.1, 20.0),
+    ContentFault.SILENT: (-90.0, -10.0),
+    ContentFault.LOW_BITRATE: (1.0, 100_000.0),
+    ContentFault.KEYFRAMES_FAR_APART: (2.0, 60.0),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A fault that is there. ``since``: of the first bad observation; ``value``: of the last, None without a level."""
+
+    fault: ContentFault
+    since: float
+    value: float | None
+
+
+@dataclass(slots=True)
+class _Run:
+    """Bad observations in a row."""
+
+    since: float
+    last: float
+    count: int
+    value: float
+
+
+class Judge:
+    """That of one stream. Times are monotonic."""
+
+    __slots__ = ("_anchor", "_runs", "_watch")
+
+    def __init__(self, watch: Watch) -> None:
+        self._watch = watch
+        self._runs: dict[ContentFault, _Run] = {}
+        # The first of the pictures that look the same.
+        self._anchor: bytes | None = None
+
+    def clear(self) -> None:
+        """Nothing is known any more: what comes next is another stream, or the same after a break."""
+        self._runs.clear()
+        self._anchor = None
+
+    def note_picture(self, at: float, picture: bytes) -> None:
+        """A picture of ``WIDTH`` x ``HEIGHT``, one byte for each pixel, was sent."""
+        if (rule := self._watch.black) is not None:
+            share = 1 - len(picture.translate(None, _BLACK)) / len(picture)
+            is_black = share >= rule.threshold
+            self._note(ContentFault.BLACK, at, share, is_bad=is_black)
+            if is_black:
+                # It does not move either, which is no second fault.
+                self._anchor = None
+                self._runs.pop(ContentFault.FROZEN, None)
+                return
+        if (rule := self._watch.frozen) is not None:
+            percent = inf if self._anchor is None else difference(self._anchor, picture)
+            is_same = percent <= rule.threshold
+            if not is_same:
+                # It may be the first of pictures that stay.
+                self._anchor, percent = picture, 0.0
+                self._runs.pop(ContentFault.FROZEN, None)
+            self._note(ContentFault.FROZEN, at, percent, is_bad=True)
+
+    def note_level(self, at: float, dbfs: float) -> None:
+        """Sound was sent that is as loud; -inf: none at all."""
+        if (rule := self._watch.silent) is not None:
+            self._note(ContentFault.SILENT, at, dbfs, is_bad=dbfs < rule.threshold)
+
+    def note_rate(self, at: float, kbps: float) -> None:
+        """So much is sent."""
+        if (rule := self._watch.low_bitrate) is not None:
+            self._note(ContentFault.LOW_BITRATE, at, kbps, is_bad=kbps < rule.threshold)
+
+    def note_keyframes(self, at: float, seconds: float) -> None:
+        """Two keyframes were so far apart, or so long there has been none."""
+        if (rule := self._watch.keyframes_far_apart) is not None:
+            self._note(ContentFault.KEYFRAMES_FAR_APART, at, seconds, is_bad=seconds > rule.threshold)
+
+    def _note(self, fault: ContentFault, at: float, value: float, *, is_bad: bool) -> None:
+        run = self._runs.get(fault)
+        if not is_bad:
+            self._runs.pop(fault, None)
+        elif run is None or at - run.last > STALE_S:
+            self._runs[fault] = _Run(at, at, 1, value)
+        else:
+            run.last, run.value = at, value
+            run.count += 1
+
+    def findings(self, now: float) -> tuple[Finding, ...]:
+        """What is wrong now, in the order of ``ContentFault``."""
+        found = []
+        for fault in ContentFault:
+            rule, run = self._watch.rule(fault), self._runs.get(fault)
+            if rule is None or run is None or run.count < 2 or now - run.last > STALE_S:
+                continue
+            if now - run.since >= rule.duration_s:
+                found.append(Finding(fault, run.since, run.value if isfinite(run.value) else None))
+        return tuple(found)
+
+
+def difference(one: bytes, other: bytes) -> float:
+    """How much two pictures differ, in % of the way from black to white: in the part where they differ most, or twice
+    as much as all parts do on average, whichever is more.
+
+    A picture that is sent again and again stays below 1, whatever its codec makes of it. Grain is everywhere, so that
+    a camera that looks at a wall has 1.2 and more; in dark scenes something moves somewhere.
+    """
+    differences = bytes(map(abs, map(sub, one, other)))
+    worst = 0
+    row_bytes = WIDTH * _TILE
+    for top in range(0, len(differences), row_bytes):
+        for left in range(top, top + WIDTH, _TILE):
+            tile = 0
+            for at in range(left, left + row_bytes, WIDTH):
+                tile += sum(differences[at : at + _TILE])
+            worst = max(worst, tile)
+    return max(worst / (_TILE * _TILE), 2 * sum(differences) / len(differences)) / 255 * 100

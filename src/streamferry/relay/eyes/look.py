@@ -1,0 +1,108 @@
+"""Look: one copy of what is sent, for those who judge it: a keyframe with its headers, and a stretch of sound.
+
+It hangs at the outlet, as a preview does, only until it has these; the media itself goes on as before. On the way it
+measures how far two keyframes are apart, if that is not plain from how soon the first one came.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from streamferry.media.tag import AUDIO, FRAME, KEYFRAME, SEQUENCE_HEADER, VIDEO, LaidTag
+
+#: Frames of sound: a quarter of a second of AAC.
+SOUND_FRAMES = 12
+#: A stream that shows pictures for so long and has no sound is silent.
+NO_SOUND_MS = 1_500
+#: A look ends without what has not come in so long.
+MOST_MS = 65_000
+#: A keyframe that is larger is not copied: more than 8K streams have.
+_MOST_BYTES = 8 << 20
+
+
+@dataclass(slots=True)
+class Seen:
+    """What a look has found. ``headers``: by type of tag. No sound although there are pictures: ``is_mute``."""
+
+    headers: dict[int, bytes]
+    keyframe: bytes | None = None
+    sounds: list[bytes] = field(default_factory=list)
+    is_mute: bool = False
+
+
+class Look:
+    """``on_end`` is called once, in the beat, when it has all. ``on_gap``: with seconds between two keyframes.
+
+    ``wants_gaps_from_s``: two keyframes are waited for if the first took longer than that; None: never.
+    """
+
+    __slots__ = ("_began_ms", "_keyframe_ms", "_on_end", "_on_gap", "_seen", "_wants_gaps_from_ms", "_wants_next")
+
+    def __init__(
+        self,
+        headers: list[LaidTag],
+        on_end: Callable[[Seen], None],
+        on_gap: Callable[[float], None],
+        wants_gaps_from_s: float | None,
+    ) -> None:
+        self._seen = Seen(_headers(headers))
+        self._on_end = on_end
+        self._on_gap = on_gap
+        self._wants_gaps_from_ms = None if wants_gaps_from_s is None else wants_gaps_from_s * 1000
+        self._began_ms: int | None = None
+        self._keyframe_ms: int | None = None
+        # Whether the next keyframe is waited for, to measure.
+        self._wants_next = False
+
+    def take(self, tags: list[LaidTag]) -> None:
+        """Called by the outlet with what was sent; bodies may be views."""
+        seen, now_ms = self._seen, 0
+        for tag_type, dts_ms, body, kind in tags:
+            if kind == SEQUENCE_HEADER:
+                seen.headers[tag_type] = bytes(body)
+                if tag_type == VIDEO:
+                    seen.keyframe = None
+                else:
+                    seen.sounds.clear()
+            if kind > KEYFRAME:
+                continue
+            now_ms = dts_ms
+            if self._began_ms is None:
+                self._began_ms = dts_ms
+            if tag_type == AUDIO:
+                if len(seen.sounds) < SOUND_FRAMES:
+                    seen.sounds.append(bytes(body))
+            elif kind != FRAME:
+                self._note_keyframe(dts_ms, body)
+        if self._began_ms is not None and now_ms:
+            self._judge(now_ms - self._began_ms, now_ms)
+
+    def _note_keyframe(self, dts_ms: int, body: "bytes | memoryview") -> None:
+        assert self._began_ms is not None
+        if self._keyframe_ms is None:
+            wait_ms = dts_ms - self._began_ms
+            self._wants_next = self._wants_gaps_from_ms is not None and wait_ms >= self._wants_gaps_from_ms
+            if not self._wants_next:
+                self._on_gap(wait_ms / 1000)
+        else:
+            self._wants_next = False
+            self._on_gap((dts_ms - self._keyframe_ms) / 1000)
+        self._keyframe_ms = dts_ms
+        if len(body) <= _MOST_BYTES:
+            self._seen.keyframe = bytes(body)
+
+    def _judge(self, passed_ms: int, now_ms: int) -> None:
+        seen = self._seen
+        has_picture = VIDEO in seen.headers
+        if has_picture and (self._keyframe_ms is None or self._wants_next):
+            waited_ms = passed_ms if self._keyframe_ms is None else now_ms - self._keyframe_ms
+            if waited_ms < MOST_MS:
+                return
+            self._on_gap(waited_ms / 1000)
+        if len(seen.sounds) < SOUND_FRAMES and passed_ms < (NO_SOUND_MS if not seen.sounds else 2 * NO_SOUND_MS):
+            return
+        seen.is_mute = not seen.sounds
+        self._on_end(seen)
+
+
+def _headers(laid: list[LaidTag]) -> dict[int, bytes]:
+    return {tag_type: bytes(body) for tag_type, _, body, kind in laid if kind == SEQUENCE_HEADER}

@@ -1,0 +1,138 @@
+"""What is seen and heard in real clips, by real decoders, on the clock of their own stamps."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from kit import programs
+from kit.waiting import PATIENCE_S
+from scripted.camera import laid
+from scripted.waiting import until
+from streamferry.media.tag import SEQUENCE_HEADER, VIDEO, LaidTag, Tag
+from streamferry.push import Outlet
+from streamferry.relay.eyes.decoders import FfmpegDecoders
+from streamferry.relay.eyes.eyes import Eyes
+from streamferry.relay.eyes.judge import DEFAULTS, Rule, Watch
+from streamferry.relay.eyes.watcher import Watcher
+from streamferry.relay.taps import Taps
+from streamferry.wire.flv import FLV_HEADER_BYTES, scan_tags
+
+#: When what is wrong begins, how long it has to last, and within how much more it is to be seen.
+BEGINS_S, LASTS_S, WITHIN_S = 8.0, 6.0, 5.0
+WATCH = Watch(
+    black=Rule(0.98, LASTS_S),
+    frozen=Rule(DEFAULTS.frozen.threshold if DEFAULTS.frozen else 1.0, LASTS_S),
+    silent=Rule(-60.0, LASTS_S),
+)
+# Of a keyframe: one slice of zeros.
+_NO_PICTURE = b"\x17\1\0\0\0" + (200).to_bytes(4) + b"\x65" + bytes(199)
+#: Name -> picture and sound.
+CLIPS = {
+    "black": ("testsrc2=size=320x180:rate=25,drawbox=t=fill:color=black:enable='gte(t,8)'", "sine=440"),
+    "frozen": ("testsrc2=size=320x180:rate=25:duration=8,tpad=stop_mode=clone:stop_duration=20", "sine=440"),
+    "silent": ("testsrc2=size=320x180:rate=25", "sine=440,volume=0:enable='gte(t,8)'"),
+    "dark": ("testsrc2=size=320x180:rate=25,eq=brightness=-0.35:contrast=0.3", "sine=440"),
+    "grainy": ("color=0x405060:size=320x180:rate=25,noise=alls=12:allf=t", "sine=440"),
+    "quiet": ("testsrc2=size=320x180:rate=25", "anoisesrc=amplitude=0.01:color=pink,tremolo=f=2:d=0.9"),
+}
+
+
+async def tags_of(name: str, folder: Path, *options: str) -> list[Tag]:
+    """A clip of 20 s, a keyframe every 2 s."""
+    picture, tone = CLIPS[name]
+    path = folder / f"{name}.flv"
+    arguments = [
+        *("-v", "error", "-nostdin", "-f", "lavfi", "-i", picture, "-f", "lavfi", "-i", tone, "-t", "20"),
+        *("-c:v", "libx264", "-preset", "ultrafast", "-bf", "2", "-g", "50", "-pix_fmt", "yuv420p", "-b:v", "800k"),
+        *("-c:a", "aac", "-ar", "44100", "-ac", "2", *options, str(path)),
+    ]
+    await asyncio.to_thread(programs.run, [programs.ffmpeg(), *arguments])
+    data, tags = memoryview(path.read_bytes()), list[Tag]()
+    scan_tags(data, FLV_HEADER_BYTES, len(data), tags)
+    return tags
+
+
+class Stage:
+    """Plays tags to a watcher, 320 ms at a time, with an inspection every 2 s; its clock is that of the stamps."""
+
+    def __init__(self, watch: Watch, eyes: Eyes) -> None:
+        self.outlet = Outlet()
+        self.now = 0.0
+        self.headers: list[LaidTag] = []
+        self.watcher = Watcher(watch, Taps(self.outlet), self, eyes, lambda: self.now)
+        #: When something else was found, and what.
+        self.told: list[tuple[float, list[str]]] = []
+
+    async def play(self, tags: list[Tag]) -> None:
+        """All of them."""
+        marked = laid(tags)
+        self.headers = [tag for tag in marked if tag[3] == SEQUENCE_HEADER]
+        inspect_at, at = 0.0, 0
+        while at < len(marked):
+            self.now += 0.32
+            end = at
+            while end < len(marked) and marked[end][1] <= self.now * 1000:
+                end += 1
+            if self.outlet.tap is not None and end > at:
+                self.outlet.tap(marked[at:end])
+            at = end
+            await self.settle()
+            if self.now >= inspect_at:
+                inspect_at = self.now + 2.0
+                found = [str(one.fault) for one in self.watcher.inspect(self.now, 800)]
+                if found != (self.told[-1][1] if self.told else []):
+                    self.told.append((self.now, found))
+
+    async def settle(self) -> None:
+        """Until the eyes have answered."""
+        await until("an answer", lambda: not self.watcher.is_waiting)
+
+
+@pytest.fixture
+async def eyes() -> AsyncIterator[Eyes]:
+    """Eyes that need no rest."""
+    eyes = Eyes(FfmpegDecoders(), lambda seconds: asyncio.sleep(0))
+    yield eyes
+    await eyes.aclose()
+
+
+@pytest.mark.parametrize("name", ["black", "frozen", "silent"])
+async def test_each_fault_is_seen_within_its_duration_and_5_s(name: str, eyes: Eyes, tmp_path: Path) -> None:
+    """And not before it has lasted; nothing else is found."""
+    stage = Stage(WATCH, eyes)
+    await stage.play(await tags_of(name, tmp_path))
+    (at, found), *more = stage.told
+    assert found == [name]
+    assert BEGINS_S + LASTS_S <= at <= BEGINS_S + LASTS_S + WITHIN_S
+    assert not more
+
+
+@pytest.mark.parametrize("name", ["dark", "grainy", "quiet"])
+async def test_nothing_is_found_where_nothing_is_wrong(name: str, eyes: Eyes, tmp_path: Path) -> None:
+    """Of a dark scene in which something moves, a camera that looks at a wall, and somebody who speaks low."""
+    stage = Stage(WATCH, eyes)
+    await stage.play(await tags_of(name, tmp_path))
+    assert stage.told == []
+
+
+async def test_streams_of_all_sizes_share_the_decoders_and_what_is_damaged_harms_nobody(tmp_path: Path) -> None:
+    """Another size, rate and number of channels in between; and before them keyframes that are none."""
+    decoders = FfmpegDecoders(answer_s=0.5)
+    eyes = Eyes(decoders, lambda seconds: asyncio.sleep(0))
+    black = await tags_of("black", tmp_path)
+    large = await tags_of("dark", tmp_path, "-vf", "scale=640:360", "-ar", "48000", "-ac", "1")
+    broken: list[Tag] = [
+        (kind, stamp, _NO_PICTURE if kind == VIDEO and body[1] == 1 else body) for kind, stamp, body in large
+    ]
+    stages = [Stage(WATCH, eyes) for _ in range(3)]
+    try:
+        await stages[0].play(broken)
+        decoders.answer_s = PATIENCE_S
+        await stages[1].play(large)
+        await stages[2].play(black)
+    finally:
+        await eyes.aclose()
+    assert stages[1].told == []
+    assert [faults for _, faults in stages[2].told] == [["black"]]

@@ -1,0 +1,102 @@
+"""What follows from what was seen and heard, by tables: observations with their times, and what is found when."""
+
+from math import inf
+
+import pytest
+
+from streamferry.relay.eyes.judge import DEFAULTS, HEIGHT, STALE_S, WIDTH, ContentFault, Judge, Rule, Watch, difference
+
+PIXELS = WIDTH * HEIGHT
+BLACK = bytes(PIXELS)
+GREY = bytes([128]) * PIXELS
+#: Another picture, which differs in one small part: a clock in a corner.
+CLOCK = bytes([128]) * (PIXELS - 6) + bytes([255]) * 6
+
+
+def part_black(share: float) -> bytes:
+    """That part of it is black."""
+    count = round(PIXELS * share)
+    return bytes(count) + bytes([128]) * (PIXELS - count)
+
+
+@pytest.mark.parametrize(
+    ("rule", "note", "values", "found"),
+    [
+        ("black", "note_picture", [GREY, BLACK, BLACK, BLACK], [(1, False), (10, False), (11, True), (30, True)]),
+        ("black", "note_picture", [BLACK, BLACK, GREY, BLACK], [(30, False)]),
+        ("black", "note_picture", [part_black(0.9)] * 4, [(30, False)]),
+        ("black", "note_picture", [BLACK], [(30, False)]),
+        ("frozen", "note_picture", [GREY] * 4, [(29, False), (30, True)]),
+        ("frozen", "note_picture", [GREY, BLACK, BLACK, BLACK], [(30, False), (31, True)]),
+        ("frozen", "note_picture", [GREY, CLOCK, GREY, CLOCK], [(59, False)]),
+        ("silent", "note_level", [-20.0, -inf, -70.0, -60.1], [(20, False), (21, True)]),
+        ("silent", "note_level", [-inf, -inf, -59.0, -inf], [(40, False)]),
+        ("low_bitrate", "note_rate", [500.0, 99.0, 20.0, 10.0], [(20, False), (21, True)]),
+        ("keyframes_far_apart", "note_keyframes", [11.0, 12.0, 10.5], [(19, False), (20, True)]),
+        ("keyframes_far_apart", "note_keyframes", [11.0, 10.0, 11.0], [(40, False)]),
+    ],
+)
+def test_a_fault_is_found_when_it_has_lasted(rule, note, values, found):
+    """One observation a second from 0 on: two bad ones at least, and the rule's duration since the first of them."""
+    judge = Judge(Watch(**{rule: getattr(DEFAULTS, rule)}))
+    for at, value in enumerate(values):
+        getattr(judge, note)(float(at), value)
+    for now, is_found in found:
+        assert [str(one.fault) for one in judge.findings(now)] == ([rule] if is_found else []), now
+
+
+def test_it_is_over_with_the_first_good_observation():
+    """And begins anew from the next bad one."""
+    judge = Judge(Watch(silent=Rule(-60.0, 2.0)))
+    for at in range(4):
+        judge.note_level(at, -inf)
+    (finding,) = judge.findings(3)
+    assert (finding.fault, finding.since, finding.value) == (ContentFault.SILENT, 0, None)
+    judge.note_level(4, -30.0)
+    assert judge.findings(4) == ()
+    for at in (5, 6):
+        judge.note_level(at, -80.0)
+    assert judge.findings(6.9) == ()
+    assert judge.findings(7)[0].since == 5
+
+
+def test_what_was_seen_long_ago_says_nothing():
+    """Nor does what is cleared."""
+    judge = Judge(Watch(black=Rule(0.98, 1.0)))
+    for at in (0, 1):
+        judge.note_picture(at, BLACK)
+    assert judge.findings(1 + STALE_S)
+    assert not judge.findings(2 + STALE_S)
+    assert judge.findings(2)
+    judge.clear()
+    assert not judge.findings(2)
+
+
+def test_a_black_picture_is_not_frozen_as_well():
+    """If black is watched for; else it is a picture that does not change."""
+    for watch, found in ((DEFAULTS, ["black"]), (Watch(frozen=DEFAULTS.frozen), ["frozen"])):
+        judge = Judge(watch)
+        for at in range(40):
+            judge.note_picture(at, BLACK)
+        assert [str(one.fault) for one in judge.findings(40)] == found
+
+
+def test_what_is_not_asked_for_is_not_found():
+    """However bad it is."""
+    judge = Judge(Watch())
+    for at in range(100):
+        judge.note_picture(at, BLACK)
+        judge.note_level(at, -inf)
+        judge.note_rate(at, 1.0)
+        judge.note_keyframes(at, 60.0)
+    assert judge.findings(99) == ()
+
+
+def test_pictures_differ_by_the_part_that_differs_most_or_by_all():
+    """From 0, the same, to 200: black and white."""
+    assert difference(GREY, GREY) == 0
+    assert difference(BLACK, bytes([255]) * PIXELS) == 200
+    assert 5 < difference(GREY, CLOCK) < 10
+    # Grain: each pixel by 1 % or so.
+    grain = bytes(128 + (at * 7 % 5) for at in range(PIXELS))
+    assert difference(GREY, grain) > 1
