@@ -8,7 +8,6 @@ last one ended, in the publish session that is open. What has to wait is done by
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime
 
 from streamferry.media.errors import MediaError, SourceError
@@ -17,14 +16,14 @@ from streamferry.reasons import Code, Reason
 from streamferry.relay.beat import RING_S, Beat
 from streamferry.relay.flow import Feed, LiveFlow
 from streamferry.relay.inputs.held import WatchedFeed
-from streamferry.relay.inputs.list_input import ListInput
+from streamferry.relay.inputs.list_input import ListInput, spec_of_list
 from streamferry.relay.inputs.live_input import LiveInput
 from streamferry.relay.inputs.policy import SLATE, decide_input, wanted_inputs
 from streamferry.relay.inputs.running import RunningInput
 from streamferry.relay.inputs.slate import SlateInput
 from streamferry.relay.keeper import KeeperTask, RunContext
-from streamferry.relay.spec import ENDLESS, ORDER_STALE_S, Input, Item, Order, RelaySpec
-from streamferry.relay.status import START, ItemChange, OnAir, Playhead, Shown, State, Switch
+from streamferry.relay.spec import ORDER_STALE_S, Input, Item, Order, RelaySpec
+from streamferry.relay.status import ItemChange, OnAir, Playhead, Shown, State, Switch
 from streamferry.relay.vitals import Phase
 
 #: While what is on air is well, the next begins with a keyframe that has just come: not with its past, by which all
@@ -157,19 +156,9 @@ class InputsKeeper:
 
     def _list_spec(self, one: Input, *, is_first: bool) -> RelaySpec:
         spec = self._context.spec
-        return replace(
-            spec,
-            items=one.items,
-            is_live=False,
-            source_options=one.options,
-            loops=spec.loops if is_first else ENDLESS,
-            playhead=spec.playhead if is_first else START,
-            keeps_time=False,
-            more_inputs=(),
-            slate=None,
-            pinned=None,
-            orders=(),
-        )
+        if not is_first:
+            return spec_of_list(spec, one.items, one.options)
+        return spec_of_list(spec, one.items, one.options, loops=spec.loops, playhead=spec.playhead)
 
     def _run_task(self, one: RunningInput) -> None:
         assert self._group is not None
@@ -261,7 +250,7 @@ class InputsKeeper:
         return False
 
     def _open_insert(self, item: Item) -> ListInput:
-        listed = replace(self._list_spec(Input((item,), False), is_first=False), loops=1)
+        listed = spec_of_list(self._context.spec, [item], loops=1)
         made = ListInput(self._context, listed, self._flow, self._scratch, self._store)
         made.want(True)
         self._run_task(made)

@@ -5,9 +5,10 @@ A slate is one, too, of one clip without end; so is a file that is inserted, pla
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from streamferry.media.errors import MediaError
+from streamferry.media.peer_options import NO_OPTIONS, PeerOptions
 from streamferry.net.folders import Folders
 from streamferry.prepare.form import Form
 from streamferry.prepare.store import PreparedStore
@@ -21,9 +22,33 @@ from streamferry.relay.keeper import RunContext
 from streamferry.relay.list_flow import ListFlow
 from streamferry.relay.list_keeper import ListKeeper
 from streamferry.relay.prepared_list import PreparedList
-from streamferry.relay.spec import RelaySpec
-from streamferry.relay.status import ItemChange
+from streamferry.relay.spec import ENDLESS, Item, RelaySpec
+from streamferry.relay.status import START, ItemChange, Playhead
 from streamferry.relay.vitals import Vitals
+
+
+def spec_of_list(
+    spec: RelaySpec,
+    items: Iterable[Item],
+    options: PeerOptions = NO_OPTIONS,
+    *,
+    loops: int = ENDLESS,
+    playhead: Playhead = START,
+) -> RelaySpec:
+    """Of a list that is shown in a run of ``spec``: its files become what the run's do. ``options`` are of their own
+    servers: what the run's source is told is for that alone."""
+    return RelaySpec.vod(
+        items,
+        spec.destination,
+        loops=loops,
+        playhead=playhead,
+        normalize=spec.normalize,
+        silence=spec.silence,
+        watermark=spec.watermark,
+        codecs=spec.codecs,
+        pre_download=spec.pre_download,
+        source_options=options,
+    )
 
 
 class ListInput:

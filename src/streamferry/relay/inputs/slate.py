@@ -18,11 +18,10 @@ from streamferry.relay.backoff import Backoff
 from streamferry.relay.feed import LiveFeed
 from streamferry.relay.flow import LiveFlow
 from streamferry.relay.inputs.held import HeldPicture
-from streamferry.relay.inputs.list_input import ListInput
+from streamferry.relay.inputs.list_input import ListInput, spec_of_list
 from streamferry.relay.inputs.policy import Health
 from streamferry.relay.keeper import RunContext
-from streamferry.relay.spec import ENDLESS, Item
-from streamferry.relay.status import START
+from streamferry.relay.spec import Item
 from streamferry.timeline import Timeline
 from streamferry.wire.codecs import avc_frame_rate, parse_sound, parse_video_header
 
@@ -126,19 +125,7 @@ class SlateInput:
         else:
             url = await slate_clip(slate, canvas, self._store.root)
             folders = EVERYWHERE
-        spec = replace(
-            context.spec,
-            items=(Item(url),),
-            is_live=False,
-            loops=ENDLESS,
-            playhead=START,
-            keeps_time=False,
-            watermark=None,
-            more_inputs=(),
-            slate=None,
-            pinned=None,
-            orders=(),
-        )
+        spec = replace(spec_of_list(context.spec, [Item(url)]), watermark=None)
         return ListInput(*(context, spec, self._flow, self._scratch, self._store), form=canvas.form, folders=folders)
 
 
