@@ -42,7 +42,7 @@ _FORGOTTEN: dict[str, object] = {"fault": None, **reason_cells(None)}
 class Claimed(NamedTuple):
     """How many tasks were claimed, and how often something about the worker's tasks was changed, with this.
 
-    ``is_full``: it has no room for any of those that are due, by another measure than their number.
+    ``is_full``: there is nothing that it has room for, by another measure than their number.
     """
 
     tasks: int
@@ -63,9 +63,11 @@ async def claim(connection: AsyncConnection, seal: Seal, worker_id: str, *, load
         return Claimed(0, None)
     # It knows better than its row what it holds.
     me = replace(me, streams=load, max_streams=load + room)
+    # What it may not take must not stand in front of what it may.
+    limits = placing.limits_of(me)
     found = await connection.execute(
         task_rows.WITH_RUN.add_columns(placing.KBPS.label("kbps"))
-        .where(run.c.due_ms <= now, task.c.end_ms > now, workers.asks_only(me.labels))
+        .where(run.c.due_ms <= now, task.c.end_ms > now, workers.asks_only(me.labels), *limits)
         .order_by(task.c.priority.desc(), run.c.due_ms)
         .limit(room)
         .with_for_update(of=run, skip_locked=True)
@@ -82,8 +84,7 @@ async def claim(connection: AsyncConnection, seal: Seal, worker_id: str, *, load
         detail = {"worker": worker_id, "epoch": row["epoch"] + 1, "playhead": playhead_detail(playhead)}
         taken.append(NewEvent(row["task_id"], "claimed", now, detail))
     if not taken:
-        is_full = bool(due) and not any(me.has_room(placing.wanted_of(row)) for row in due)
-        return Claimed(0, None, is_full)
+        return Claimed(0, None, is_full=bool(limits) and not due)
     # Where and when it broke is kept until it has moved on: the new worker may be lost before that.
     values: dict[str, object] = {"worker_id": worker_id, "epoch": run.c.epoch + 1, "state": State.WAITING.value}
     values |= {"due_ms": None, "played_out_ms": None, "moves": False}

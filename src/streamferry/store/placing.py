@@ -14,7 +14,7 @@ from streamferry.relay.status import State
 from streamferry.store.database import now_ms
 from streamferry.store.records import Intent
 from streamferry.store.schema import run, task, worker
-from streamferry.store.workers import is_alive
+from streamferry.store.workers import asks_only, is_alive
 from streamferry.tasks.placement import (
     CROWDED,
     UNKNOWN_KBPS,
@@ -90,6 +90,16 @@ async def candidates_now(connection: AsyncConnection) -> tuple[list[Candidate], 
     return found, rows[0]["now_ms"] if rows else 0
 
 
+def limits_of(one: Candidate) -> list[sa.ColumnElement[bool]]:
+    """What a task must be, by the limits that it is near to, for ``Candidate.has_room``; it has a stream to spare."""
+    found: list[sa.ColumnElement[bool]] = []
+    if one.max_encodes is not None and one.encodes >= one.max_encodes:
+        found.append(~task.c.encodes)
+    if one.max_kbps is not None and one.kbps:
+        found.append(one.max_kbps - one.kbps >= KBPS)
+    return found
+
+
 def wanted_of(row: "sa.RowMapping | dict[str, Any]") -> Wanted:
     """A row with the columns of ``WANTED``."""
     return Wanted(
@@ -126,12 +136,40 @@ async def move_tasks(connection: AsyncConnection, *, rebalances: bool) -> int:
     draining = await connection.execute(
         sa.select(worker.c.id).where(worker.c.intent == Intent.DRAINING.value, worker.c.lease_ms > 0)
     )
-    going = await _settled(connection, list(draining.scalars()), _DRAIN_BATCH, 0)
-    places = decide_places(going, open_ones, await pulls(connection, going))
-    marked = list(places)
+    going = await _going(connection, list(draining.scalars()), open_ones)
+    marked = list(going)
     if rebalances and not going:
         marked += await _relieve(connection, open_ones)
     return await mark(connection, marked)
+
+
+async def _going(connection: AsyncConnection, drained: Sequence[str], workers: Sequence[Candidate]) -> list[str]:
+    """Tasks of drained workers for which there is a place beside all that have been marked before, or wait."""
+    if not drained:
+        return []
+    under_way = await connection.execute(
+        sa.select(*WANTED)
+        .join(task, task.c.id == run.c.task_id)
+        .where(sa.or_(run.c.moves, run.c.due_ms <= now_ms()), _may_go(workers))
+        .order_by(task.c.priority.desc(), run.c.due_ms)
+        .limit(sum(one.max_streams for one in workers))
+    )
+    reserved = [wanted_of(row) for row in under_way.mappings()]
+    standing = {one.worker_id: one for one in workers}
+    places = decide_places(reserved, workers, {})
+    for one in reserved:
+        if (worker_id := places.get(one.task_id)) is not None:
+            standing[worker_id] = standing[worker_id].with_task(one)
+    left = [one for one in standing.values() if one.streams < one.max_streams]
+    tasks = await _settled(connection, drained, _DRAIN_BATCH, 0, _may_go(left)) if left else []
+    return list(decide_places(tasks, left, await pulls(connection, tasks)))
+
+
+def _may_go(workers: Sequence[Candidate]) -> sa.ColumnElement[bool]:
+    """Whether one of these workers may take a task, by its labels and whether it encodes."""
+    kinds = {(one.labels, one.max_encodes is not None and one.encodes >= one.max_encodes) for one in workers}
+    each = [asks_only(labels) & ~task.c.encodes if is_full else asks_only(labels) for labels, is_full in kinds]
+    return sa.or_(sa.false(), *each)
 
 
 async def _relieve(connection: AsyncConnection, workers: Sequence[Candidate]) -> list[str]:
@@ -152,7 +190,9 @@ async def _relieve(connection: AsyncConnection, workers: Sequence[Candidate]) ->
     return [task_id for ids in moves.values() for task_id in ids]
 
 
-async def _settled(connection: AsyncConnection, workers: Sequence[str], limit: int, media_ms: int) -> list[Wanted]:
+async def _settled(
+    connection: AsyncConnection, workers: Sequence[str], limit: int, media_ms: int, *only: sa.ColumnElement[bool]
+) -> list[Wanted]:
     """Tasks of these workers that stay so far; the least important first, and only those on the air for so long."""
     if not workers:
         return []
@@ -162,6 +202,7 @@ async def _settled(connection: AsyncConnection, workers: Sequence[str], limit: i
         .where(
             run.c.worker_id.in_(workers),
             ~run.c.moves,
+            *only,
             *((run.c.state == State.STREAMING.value, run.c.media_time_ms >= media_ms) if media_ms else ()),
         )
         .order_by(task.c.priority, run.c.task_id)

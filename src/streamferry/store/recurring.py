@@ -13,7 +13,6 @@ from streamferry.store.numbers import count_up
 from streamferry.store.schema import run, task
 from streamferry.store.seal import Seal
 from streamferry.store.spec_json import Unreadable
-from streamferry.tasks.model import TaskSpec
 from streamferry.tasks.schedule import decide_due
 from streamferry.tasks.times import from_ms, to_ms
 
@@ -21,6 +20,8 @@ from streamferry.tasks.times import from_ms, to_ms
 MOVED_ON = "moved_on"
 #: Most tasks of one pass.
 _BATCH = 100
+#: When one is looked at again that could not be read: a service of a newer version may have done so by then.
+_AGAIN_MS = 60_000
 #: What is told of a window: the counters of its last run.
 _COUNTERS = ("media_time_ms", "bytes_in", "bytes_out", "lost_ms", "dropped_tags", "retries")
 
@@ -43,14 +44,16 @@ async def move_on(connection: AsyncConnection, seal: Seal) -> int:
     told: list[NewEvent] = []
     moved: list[dict[str, object]] = []
     runs: dict[str, dict[str, object]] = {}
+    later: list[dict[str, object]] = []
     for row in rows:
         task_id, now = row["task_id"], row["now"]
         try:
-            spec: TaskSpec | None = task_rows.spec_of(seal, row)
+            spec = task_rows.spec_of(seal, row)
         except Unreadable:
             # Its worker has told.
-            spec = None
-        window = spec.series.next(from_ms(now)) if spec and spec.series else None
+            later.append({"of_task": task_id, "at_ms": now + _AGAIN_MS})
+            continue
+        window = spec.series.next(from_ms(now)) if spec.series else None
         values: dict[str, object] = {"of_task": task_id, "to_moves_on": None}
         if window is None:
             values |= {"to_start": row["start_ms"], "to_end": row["end_ms"], "to_finished": row["finished"]}
@@ -62,6 +65,8 @@ async def move_on(connection: AsyncConnection, seal: Seal) -> int:
             runs[task_id] = {"of_task": task_id, "to_due": due_ms, "to_state": state}
         moved.append(values)
         told.append(NewEvent(task_id, MOVED_ON, now, _detail(row, values)))
+    if later:
+        await connection.execute(_LOOK_LATER, later)
     if moved:
         await connection.execute(_MOVE, moved)
     if runs:
@@ -82,6 +87,7 @@ def _detail(row: sa.RowMapping, values: Mapping[str, object]) -> dict[str, objec
     return detail
 
 
+_LOOK_LATER = task.update().where(task.c.id == sa.bindparam("of_task")).values(moves_on_ms=sa.bindparam("at_ms"))
 _MOVE = (
     task.update()
     .where(task.c.id == sa.bindparam("of_task"))

@@ -103,8 +103,9 @@ async def prune(connection: AsyncConnection, keep: Retention) -> bool:
 
 
 def _ended(before_ms: sa.ColumnElement[int] | int) -> sa.Select[Any]:
-    """Tasks whose window was over before that time, and that no worker has."""
-    is_it = sa.and_(task.c.end_ms < before_ms, run.c.worker_id.is_(None), run.c.due_ms.is_(None))
+    """Tasks whose last window was over before that time, and that no worker has."""
+    has_ended = sa.and_(task.c.end_ms < before_ms, task.c.moves_on_ms.is_(None))
+    is_it = sa.and_(has_ended, run.c.worker_id.is_(None), run.c.due_ms.is_(None))
     return sa.select(task.c.id).join(run, run.c.task_id == task.c.id).where(is_it)
 
 

@@ -264,3 +264,56 @@ async def test_what_has_just_begun_is_not_moved(machines: Machines) -> None:
     await machines.start("b", 10)
     await Scheduler(machines.store, rebalances=True).run_once()
     assert await machines.moving("a") == []
+
+
+async def test_a_drain_marks_no_more_than_there_are_places(machines: Machines) -> None:
+    """What is on its way has a place already, however many passes there are before it is given back, and whatever
+    waits for a place takes one, too."""
+    await machines.start("a", 10)
+    tasks = await machines.make(5)
+    await machines.poll("a")
+    await machines.report("a")
+    await machines.start("b", 3)
+    (waiting,) = await machines.make()
+    await machines.actions.set_intent("a", Intent.DRAINING)
+    schedulers = [Scheduler(machines.store), Scheduler(machines.store)]
+    for _ in range(2):
+        for scheduler in schedulers:
+            await scheduler.run_once()
+    going = await machines.moving("a")
+    assert len(going) == 2
+    await machines.report("a", Outcome.HANDED_BACK, going)
+    await machines.poll("b")
+    assert set(await machines.held("b")) == {waiting, *going}
+    assert set(await machines.held("a")) == {*tasks} - {*going}
+
+
+async def test_encodes_that_wait_hold_up_no_other_task(machines: Machines) -> None:
+    """However many there are, and however important, where no worker encodes, or all that do are full."""
+    await machines.start("never", 3, max_encodes=0)
+    await machines.start("full", 3, max_encodes=1)
+    await machines.make(20, codecs=Codecs.H264, priority=10)
+    await machines.be_late()
+    (plain,) = await machines.make()
+    await machines.poll("never", "full")
+    assert set(await machines.held("never")) == {plain}
+    assert len(await machines.held("full")) == 1
+    (another,) = await machines.make()
+    await machines.be_late()
+    machines.ledgers["full"]._claim_at = 0.0
+    await machines.poll("full")
+    assert another in await machines.held("full")
+
+
+async def test_what_has_no_other_place_does_not_keep_the_rest_of_a_drained_worker(machines: Machines) -> None:
+    """However much there is of it: by its labels, or because it encodes."""
+    await machines.start("a", 130, labels=EU)
+    await machines.make(51, placement=EU, priority=-5)
+    await machines.make(51, codecs=Codecs.H264, priority=-4)
+    (free,) = await machines.make()
+    await machines.poll("a")
+    assert len(await machines.held("a")) == 103
+    await machines.start("b", 10, max_encodes=0)
+    await machines.actions.set_intent("a", Intent.DRAINING)
+    await Scheduler(machines.store).run_once()
+    assert await machines.moving("a") == [free]

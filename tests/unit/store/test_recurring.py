@@ -13,9 +13,10 @@ from streamferry.control.store_ledger import StoreLedger
 from streamferry.media.url import MediaUrl
 from streamferry.relay import RelayStatus, State
 from streamferry.relay.status import Playhead
-from streamferry.store import Store, recurring
+from streamferry.store import Store, due, recurring, retention
 from streamferry.store.recurring import MOVED_ON
-from streamferry.store.schema import run, task
+from streamferry.store.retention import Retention
+from streamferry.store.schema import run, task, task_spec
 from streamferry.tasks.errors import DestinationConflict
 from streamferry.tasks.model import ApiStatus, TaskSpec
 from streamferry.tasks.series import Series, Window
@@ -180,3 +181,50 @@ async def test_many_windows_that_are_over_at_once_move_on_in_a_few_passes(
     async with store.read() as connection:
         waiting = sa.select(sa.func.count()).select_from(task).where(task.c.start_ms == to_ms(NOW + HOUR))
         assert (await connection.execute(waiting)).scalar() == 8
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+async def test_a_task_with_more_windows_has_not_ended(store: Store, stopped: bool) -> None:
+    """So it is not deleted with those that have: after days without a service, whichever pass comes first."""
+    actions = Actions(store)
+    task_id = await actions.create_task(daily(HOUR))
+    if stopped:
+        await actions.stop_task(task_id)
+    await set_window(store, NOW - 9 * DAY, NOW - 9 * DAY + HOUR)
+    async with store.write() as connection:
+        await connection.execute(run.update().values(due_ms=None))
+    keep = Retention(ended_tasks_days=1)
+    async with store.write() as connection:
+        assert not await retention.has_old(connection, keep)
+        await retention.prune(connection, keep)
+    await Scheduler(store, keep).run_once()
+    assert (await actions.get_task(task_id)).spec.start_at == NOW + HOUR
+
+
+async def test_a_series_that_cannot_be_read_now_goes_on_later(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where a service of an older version does not know a field: it leaves it to one that does, and moves others."""
+    monkeypatch.setattr(recurring, "_BATCH", 1)
+    actions, scheduler = Actions(store, refuses_conflicts=False), Scheduler(store)
+    unknown = await actions.create_task(daily(HOUR))
+    known = await actions.create_task(daily(HOUR))
+    await set_window(store, NOW - DAY - HOUR, NOW - DAY, unknown)
+    await set_window(store, NOW - DAY, NOW - DAY + HOUR, known)
+    async with store.write() as connection:
+        sealed = (
+            await connection.execute(sa.select(task_spec.c.sealed_spec).where(task_spec.c.task_id == unknown))
+        ).scalar_one()
+        newer = store.seal.seal('{"of": "a newer version"}')
+        await connection.execute(task_spec.update().where(task_spec.c.task_id == unknown).values(sealed_spec=newer))
+    for _ in range(4):
+        await scheduler.run_once()
+    assert (await actions.get_task(known)).spec.start_at == NOW + HOUR
+    async with store.write() as connection:
+        assert not (await due.read_pending(connection)).over
+        await connection.execute(task_spec.update().where(task_spec.c.task_id == unknown).values(sealed_spec=sealed))
+        moves_on = sa.select(task.c.moves_on_ms).where(task.c.id == unknown)
+        again_ms = (await connection.execute(moves_on)).scalar_one()
+        assert to_ms(NOW) < again_ms <= to_ms(NOW + HOUR)
+        await connection.execute(task.update().where(task.c.id == unknown).values(moves_on_ms=to_ms(NOW)))
+    assert [one.kind for one in await actions.list_feed(unknown)].count(MOVED_ON) == 0
+    await scheduler.run_once()
+    assert (await actions.get_task(unknown)).spec.start_at == NOW + HOUR
