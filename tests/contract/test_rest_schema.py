@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 import httpx
 import pytest
 from hypothesis import HealthCheck, Phase, assume, given, settings
+from hypothesis.errors import Unsatisfiable
 from served import Served
 
 if TYPE_CHECKING:
@@ -62,5 +64,7 @@ def test_answers_are_as_the_document_says(served: Served, mode: str) -> None:
                 assume(not FRAMING & {name.lower() for name in case.headers or {}})
                 case.call_and_validate(base_url=base, headers=dict(client.headers), checks=checks_of_answers)
 
-            ask()
+            # Against the document of some operations there is one request only, and it may be one of these.
+            with suppress(Unsatisfiable):
+                ask()
     assert len(seen) > 15

@@ -114,8 +114,9 @@ def test_a_task_through_its_life_by_hand(
     tab.keep("form-edit")
     page.get_by_role("button", name="Save").click()
     page.wait_for_url(re.compile(r"/tasks/[0-9a-f]{32}$"))
-    expect(page.locator(".item-line")).to_have_count(2)
-    expect(page.locator(".item-line").first).to_contain_text("two_seconds")
+    files = page.locator(".item-line").filter(has=page.locator(".item-number"))
+    expect(files).to_have_count(2)
+    expect(files.first).to_contain_text("two_seconds")
     expect(chip).to_have_text("Streaming")
 
     page.get_by_role("button", name="More").click()
@@ -157,7 +158,7 @@ def test_what_is_wrong_is_said_at_its_field(page: Page, clips: ClipFactory) -> N
     page.get_by_role("button", name="Create task").click()
     for label, words in (
         ("End", "End must be after Start."),
-        ("File: https", "File must start with file:, http:// or https://"),
+        ("File: https", "File must start with file:, http://, https:// or s3://"),
         ("Push address", "An RTMP address needs an application and a stream key"),
         ("Title", "Title must be 1 to 20 Chinese characters, letters and digits"),
         ("To$", "must be seconds, or a time as 1:30"),
