@@ -126,8 +126,11 @@ class Buckets:
         """The address over HTTP of an ``s3:`` one, not signed."""
         return f"{self.home(url.host)}/{quote(url.path.removeprefix('/'))}"
 
-    def store(self, bucket: str, authorities: str = "") -> "S3Store":
-        """A client of the bucket. Raises SourceUnsupported where obstore is not installed, or not satisfied."""
+    def store(self, bucket: str, authorities: str = "", *, patience_s: float | None = None) -> "S3Store":
+        """A client of the bucket. ``patience_s``: how long the server may be silent, and requests be repeated.
+
+        Raises SourceUnsupported where obstore is not installed, or not satisfied.
+        """
         try:
             from obstore.exceptions import BaseError
             from obstore.store import S3Store
@@ -137,10 +140,15 @@ class Buckets:
         if self.addressing != "path":
             config |= {"endpoint": self.home(bucket), "virtual_hosted_style_request": "true"}
         client: Any = {"allow_http": True}
+        retries = _RETRIES
         if authorities:
             client["root_certificate"] = authorities
+        if patience_s is not None:
+            patience = timedelta(seconds=patience_s)
+            client |= {"connect_timeout": patience, "read_timeout": patience}
+            retries = _RETRIES | {"retry_timeout": patience}
         try:
-            return S3Store(bucket, config=config, client_options=client, retry_config=_RETRIES)
+            return S3Store(bucket, config=config, client_options=client, retry_config=retries)
         except (BaseError, ValueError):
             raise SourceUnsupported(Code.S3_BAD_SETTINGS, bucket=bucket) from None
 

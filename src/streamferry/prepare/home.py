@@ -5,7 +5,7 @@ import logging
 import os
 import struct
 import time
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from secrets import token_hex
 from typing import Any
 
@@ -21,15 +21,21 @@ _log = logging.getLogger("streamferry.prepare")
 PIECE_HEAD = struct.Struct(">III")
 #: For how long a bucket that cannot be used is not asked again, in s.
 _ALONE_S = 30.0
+#: None of our objects is longer.
+_MOST_BYTES = 256 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """A bucket, and the prefix of its keys in it."""
+    """A bucket, and the prefix of its keys in it.
+
+    ``patience_s``: for how long it may be silent while a stream may be waiting.
+    """
 
     bucket: str
     prefix: str
     buckets: Buckets = field(repr=False)
+    patience_s: float = 3.0
 
     @classmethod
     def parse(cls, text: str, buckets: Buckets) -> "Home":
@@ -49,12 +55,12 @@ class Home:
 
     def to_json(self) -> dict[str, Any]:
         """As part of a job."""
-        return {"bucket": self.bucket, "prefix": self.prefix, "buckets": self.buckets.to_json()}
+        return asdict(self) | {"buckets": self.buckets.to_json()}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "Home":
         """The same again."""
-        return cls(data["bucket"], data["prefix"], Buckets.from_json(data["buckets"]))
+        return cls(**data | {"buckets": Buckets.from_json(data["buckets"])})
 
 
 def checked_home(text: str) -> str:
@@ -93,7 +99,9 @@ class Objects:
 
     def __init__(self, home: Home, entry: Entry, authorities: str = "") -> None:
         try:
-            self._store = home.buckets.store(home.bucket, authorities)
+            self._store = home.buckets.store(home.bucket, authorities, patience_s=home.patience_s)
+            # A long body takes its time, and only then is it answered.
+            self._puts_of_pieces = home.buckets.store(home.bucket, authorities)
         except MediaError as error:
             raise Away from error
         self._place = "/".join(filter(None, (home.prefix, entry.path.name)))
@@ -104,6 +112,8 @@ class Objects:
 
         try:
             found = obstore.get(self._store, f"{self._place}/{name}")
+            if found.meta["size"] > _MOST_BYTES:
+                raise ValueError
             return bytes(found.bytes()), found.meta["e_tag"] or ""
         except FileNotFoundError:
             return None
@@ -114,8 +124,9 @@ class Objects:
         """Its version; None if another was there first, or is there now. ``mode``: of obstore. Raises Away."""
         import obstore
 
+        store = self._store if name == "claim" else self._puts_of_pieces
         try:
-            put = obstore.put(self._store, f"{self._place}/{name}", data, mode=mode, use_multipart=False)
+            put = obstore.put(store, f"{self._place}/{name}", data, mode=mode, use_multipart=False)
             return put["e_tag"] or ""
         except (obstore.exceptions.AlreadyExistsError, obstore.exceptions.PreconditionError):
             return None

@@ -17,7 +17,6 @@ Runs in the preparation process.
 
 import json
 import os
-import struct
 import time
 from collections.abc import Callable
 from secrets import token_hex
@@ -25,8 +24,9 @@ from typing import Any
 
 from streamferry.prepare.cache import Entry, Summary
 from streamferry.prepare.errors import PreparationRestarted
-from streamferry.prepare.home import PIECE_HEAD, Away, Home, Objects, claim_of
+from streamferry.prepare.home import Away, Home, Objects, claim_of
 from streamferry.prepare.journal import Journal, send
+from streamferry.prepare.pieces import UNREADABLE, PieceReader
 from streamferry.prepare.room import Room
 from streamferry.prepare.uploader import Uploader
 from streamferry.reasons import Code, Reason
@@ -70,7 +70,7 @@ class Sharing:
         try:
             with copy:
                 return self._follow(Objects(self._home, self._entry, self._authorities), copy, out)
-        except (Away, ValueError, KeyError, TypeError, struct.error):
+        except (Away, *UNREADABLE):
             self._tell()
             if copy.is_announced:
                 self._alone.touch()
@@ -88,6 +88,8 @@ class Sharing:
             if (whole := objects.get("whole")) is not None:
                 return self._finish(objects, copy, whole[0])
             by, tag = (json.loads(claim[0])["by"], claim[1]) if claim is not None else ("", "")
+            if not isinstance(by, str):
+                raise ValueError
             if copy.by not in ("", by):
                 # It was given up, or another has taken over, who begins at the beginning.
                 raise PreparationRestarted(Code.CACHE_PREPARATION_BROKEN_OFF)
@@ -117,7 +119,7 @@ class Sharing:
         while copy.count < told["pieces"]:
             if not copy.take(objects, told["by"]):
                 raise Away
-        copy.finish(summary)
+        copy.finish(summary, index)
         self._entry.commit(summary, index)
         return summary
 
@@ -141,6 +143,7 @@ class _Copy:
 
     def __init__(self, entry: Entry, room: Room, out: Journal) -> None:
         self.by, self.count, self.is_announced = "", 0, False
+        self._reader = PieceReader()
         self._entry, self._room, self._out = entry, room, out
         self._media: Any = None
         self._steps: Any = None
@@ -167,27 +170,23 @@ class _Copy:
         found = objects.get(f"{by}/{self.count:06}")
         if found is None:
             return False
-        data = memoryview(found[0])
-        words, media, steps = PIECE_HEAD.unpack_from(data)
-        if len(data) != PIECE_HEAD.size + words + media + steps:
-            raise ValueError
+        media, steps, said = self._reader.read(found[0])
         if self._media is None:
             self._media = self._entry.media_part.open("xb", buffering=0)
             self._steps = self._entry.steps_part.open("xb", buffering=0)
-        at = PIECE_HEAD.size + words
-        self._room.write(data[at : at + media], self._media.write)
-        self._room.write(data[at + media :], self._steps.write)
+        self._room.write(media, self._media.write)
+        self._room.write(steps, self._steps.write)
         self.by, self.count = by, self.count + 1
-        for line in bytes(data[PIECE_HEAD.size : at]).splitlines():
-            message = json.loads(line)
+        for message in said:
             if "ready" in message:
                 message["ready"]["inode"] = self._entry.media_part.stat().st_ino
                 self.is_announced = True
             self._out.send(message)
         return True
 
-    def finish(self, summary: Summary) -> None:
-        """All of it is there. Raises ValueError if it is not."""
-        if self._media is None or self._media.tell() != summary.end_offset:
+    def finish(self, summary: Summary, index: Index) -> None:
+        """All of it is there. Raises ValueError and the like if it is not."""
+        if self._media is None:
             raise ValueError
+        self._reader.check_whole(summary, index)
         os.fsync(self._media.fileno())

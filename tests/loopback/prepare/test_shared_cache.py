@@ -3,7 +3,11 @@
 import asyncio
 import json
 import logging
+import sys
+import threading
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +21,7 @@ from streamferry.net.disk import Disk
 from streamferry.net.s3 import Buckets
 from streamferry.prepare.cache import Entry, entry_of
 from streamferry.prepare.errors import PreparationRestarted
-from streamferry.prepare.home import Home
+from streamferry.prepare.home import PIECE_HEAD, Home
 from streamferry.prepare.journal import Journal
 from streamferry.prepare.room import Room
 from streamferry.prepare.sharing import Sharing
@@ -41,7 +45,8 @@ def s3(server: S3Server) -> Iterator[S3Server]:
 def home_in(server: S3Server, bucket: str) -> Home:
     server.make_bucket(bucket)
     buckets = Buckets.of({"endpoint": server.endpoint, **KEYS}, {"HOME": "/nowhere"}, ())
-    return Home.parse(f"s3://{bucket}/films", buckets)
+    # A server of tests may be slow while others compute.
+    return replace(Home.parse(f"s3://{bucket}/films", buckets), patience_s=PATIENCE_S)
 
 
 async def media_of(store: PreparedStore, address: str) -> bytes:
@@ -196,3 +201,150 @@ def test_only_one_of_two_takes_a_claim_over(s3: S3Server, tmp_path: Path, capsys
         sharing.take(out)
     assert raced
     assert json.loads(s3.send("GET", f"/race/films/{mine.path.name}/claim"))["by"] == "other"
+
+
+def test_a_bucket_that_says_nothing_is_not_waited_for(
+    s3: S3Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A firewall that swallows packets refuses nothing: the stream begins without the bucket, not after the 30 s that
+    a request may take.
+    """
+    home, entry, end = replace(home_in(s3, "silent"), patience_s=0.2), entry_in(tmp_path), threading.Event()
+
+    def say_nothing(_: Asked) -> tuple[str, list[tuple[str, str]]]:
+        end.wait(PATIENCE_S)
+        return "503 Service Unavailable", []
+
+    s3.fault = say_nothing
+    sharing = Sharing(home, entry, Room(tmp_path, Disk(tmp_path, None), "film", keeps=True))
+    began_at = time.monotonic()
+    try:
+        with Journal(entry) as out:
+            assert sharing.take(out) is None
+        assert time.monotonic() - began_at < 20
+    finally:
+        end.set()
+    assert len(s3.asked) == 1
+    assert '"shared"' in capsys.readouterr().out
+
+
+def whole_of(s3: S3Server, bucket: str) -> tuple[str, dict[str, object], bytes]:
+    """Its key, what it says, and the index."""
+    (key,) = (key for key in s3.keys(bucket) if key.endswith("/whole"))
+    data = s3.send("GET", f"/{bucket}/{key}")
+    size = int.from_bytes(data[:4], "big")
+    return key, json.loads(data[4 : 4 + size]), data[4 + size :]
+
+
+def piece_of(messages: list[object], media: bytes = b"", steps: bytes = b"") -> bytes:
+    words = b"\n".join(json.dumps(one).encode() for one in messages)
+    return PIECE_HEAD.pack(len(words), len(media), len(steps)) + words + media + steps
+
+
+READY = {"ready": {"inode": 0, "first_offset": 10, "tracks": [8, 9], "form": {"video": None, "audio": None}}}
+INDEX = {"steps": 0, "places": [[0, 10], [0, 10]], "firsts": {"8": [], "9": []}, "changes": False}
+#: What others may have put there: another version of the program, a disk that has rotted, a stranger with the keys.
+BAD_PIECES = {
+    "more than there is": [READY, {"end": 10_000_000, "media_ms": 5, "index": INDEX}],
+    "less than there was": [READY, {"end": -5, "media_ms": 5, "index": INDEX}],
+    "an end that is a text": [READY, {"end": "5", "media_ms": 5, "index": INDEX}],
+    "steps that are not there": [READY, {"end": 20, "media_ms": 5, "index": INDEX | {"steps": 160}}],
+    "a place that is no number": [READY, {"end": 20, "media_ms": 5, "index": INDEX | {"places": [[0, 1e99]]}}],
+    "headers that are none": [READY, {"end": 20, "media_ms": 5, "index": INDEX}],
+    "no word that ends": ["[" * 9],
+    "a place in a text": [READY, {"end": 20, "media_ms": 5, "index": INDEX | {"places": ["ab"]}}],
+    "a track there is not": [READY, {"end": 20, "media_ms": 5, "index": INDEX | {"firsts": {"7": [[0, 10]]}}}],
+    "an index of another kind": [READY, {"end": 20, "media_ms": 5, "index": {"places": []}}],
+    "an index before it is ready": [{"end": 20, "media_ms": 5, "index": INDEX}],
+    "ready with less": [{"ready": {"first_offset": 10}}],
+    "ready, a list": [{"ready": []}],
+    "a list": [[]],
+    "a number": [5],
+    "the end of all": [{"error": "Nonsense", "reason": 5}],
+    "a complete file": [{"complete": {}}],
+    "trouble with the bucket": [{"shared": "nonsense"}],
+    "a length in words": [{"claimed_ms": "long"}],
+}
+
+
+@pytest.mark.parametrize("name", BAD_PIECES)
+def test_a_piece_that_says_what_cannot_be_is_not_passed_on(
+    s3: S3Server, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    """The relay process believes what it is told of a file: nothing is said to it but that the bucket is away, and the
+    film is prepared here.
+    """
+    home, entry = home_in(s3, "bad-pieces"), entry_in(tmp_path)
+    entry = entry_of(tmp_path, f"http://origin/{name}", "1")
+    entry.path.mkdir(parents=True)
+    place = f"films/{entry.path.name}"
+    s3.put("bad-pieces", f"{place}/claim", json.dumps({"by": "other", "at": "1"}).encode())
+    s3.put("bad-pieces", f"{place}/other/000000", piece_of(BAD_PIECES[name], bytes(20)))
+
+    def sleep(_: float) -> None:
+        raise AssertionError("it waits for more of it")
+
+    sharing = Sharing(home, entry, Room(tmp_path, Disk(tmp_path, None), "film", keeps=True), sleep=sleep)
+    with Journal(entry) as out:
+        assert sharing.take(out) is None
+    (line,) = capsys.readouterr().out.splitlines()
+    assert "shared" in json.loads(line)
+    assert not entry.media_part.exists()
+
+
+@pytest.mark.parametrize(
+    "claim", [b"[" * 100_000, b"[]", b"{}", b"7", b'{"by": 5}', b'{"by": ["x"]}', b'{"by": "../../x"}', b"\xff", b""]
+)
+def test_a_claim_that_is_none_ends_nothing(
+    s3: S3Server, tmp_path: Path, capsys: pytest.CaptureFixture[str], claim: bytes
+) -> None:
+    """The film is prepared here."""
+    home, entry = home_in(s3, "bad-claims"), entry_in(tmp_path)
+    s3.put("bad-claims", f"films/{entry.path.name}/claim", claim)
+
+    def sleep(_: float) -> None:
+        raise AssertionError("it waits for nobody")
+
+    sharing = Sharing(home, entry, Room(tmp_path, Disk(tmp_path, None), "film", keeps=True), sleep=sleep)
+    with Journal(entry) as out:
+        assert sharing.take(out) is None
+    assert '"shared"' in capsys.readouterr().out
+
+
+async def test_an_end_that_cannot_be_is_not_kept(
+    s3: S3Server, clips: ClipFactory, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The cache of this machine takes over no summary and no index that do not fit the media: it is prepared anew."""
+    film, home = clips("two_seconds"), home_in(s3, "bad-ends")
+    with HttpFiles(film.parent) as origin:
+        async with PreparedStore(tmp_path / "a", home=home) as store:
+            await media_of(store, origin.url(film))
+    key, told, index = whole_of(s3, "bad-ends")
+    summary = told["summary"]
+    assert isinstance(summary, dict)
+    far = bytearray(index)
+    far[-8:] = (1 << 40).to_bytes(8, sys.byteorder)
+    ends: list[tuple[dict[str, object], bytes]] = [
+        *((summary | {name: "5"}, index) for name in ("duration_ms", "claimed_ms", "dropped_tags", "end_offset")),
+        (summary | {"duration_ms": -1}, index),
+        (summary | {"ended_early": "no"}, index),
+        (summary | {"ends": {"7": [0, 0]}}, index),
+        (summary | {"ends": []}, index),
+        (summary | {"form": {"video": ["h264", 1, 1, 1, 0], "audio": None}}, index),
+        (summary | {"form": {"video": ["h264", "wide"], "audio": None}}, index),
+        (summary, bytes(far)),
+        (summary, b""),
+    ]
+    for number, (said, columns) in enumerate([*ends, (summary, index)]):
+        head = json.dumps(told | {"summary": said}).encode()
+        s3.send("PUT", f"/bad-ends/{key}", len(head).to_bytes(4, "big") + head + columns)
+        entry = Entry(tmp_path / str(number) / key.split("/")[-2])
+        entry.path.mkdir(parents=True)
+        sharing = Sharing(home, entry, Room(tmp_path, Disk(tmp_path, None), "film", keeps=True))
+        with Journal(entry) as out:
+            try:
+                taken = sharing.take(out)
+            except PreparationRestarted:
+                taken = None
+        assert (taken is not None) == (entry.read_summary() is not None) == (number == len(ends)), said
+    assert '"shared"' in capsys.readouterr().out
