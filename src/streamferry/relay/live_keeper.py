@@ -3,7 +3,7 @@
 import json
 import time
 
-from streamferry.media.errors import MediaError, SourceError, SourceNotH264
+from streamferry.media.errors import MediaError, SourceError, SourceNotH264, SourceStalled
 from streamferry.prepare.processing import LIVE_ENCODER, Processing
 from streamferry.relay.backoff import Backoff
 from streamferry.relay.drift import Drift
@@ -73,6 +73,8 @@ class LiveKeeper:
                     context.log.info("%s", error)
                     self._encodes = True
                     continue
+                if isinstance(error, SourceStalled) and self._share is not None:
+                    self._share.give_up()
                 backoff.note_session(time.monotonic() - source.since)
             except SourceError as refused:
                 error = refused

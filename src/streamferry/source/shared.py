@@ -8,6 +8,7 @@ relay opens the source anew. The source ends for all readers with the same error
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Hashable, Iterable
 from typing import Protocol
 
@@ -27,8 +28,9 @@ from streamferry.media.tag import (
 from streamferry.reasons import Code
 from streamferry.source.live import MANY_TAGS, LiveInlet
 
-#: Most that is kept for readers, in media time and in bytes: 10 s at 13 Mbps. A group of pictures that is longer is not
-#: kept, and a reader that is further behind loses its place.
+#: Most that is kept of a group of pictures, in media time and in bytes: 10 s at 13 Mbps. A reader that has not read for
+#: this long by the clock, or leaves so many bytes, loses its place. Stamps say nothing about a reader: what comes at
+#: once may last for longer, and they may jump.
 MAX_KEPT_MS = 10_000
 MAX_KEPT_BYTES = 16 << 20
 _HEADERS = (SEQUENCE_HEADER, SIDE_DATA, METADATA)
@@ -37,8 +39,13 @@ _HEADERS = (SEQUENCE_HEADER, SIDE_DATA, METADATA)
 class Hub:
     """See the module. ``headers``: what came before it, and a reader needs first."""
 
-    def __init__(self, inlet: LiveInlet, headers: Iterable[Tag] = ()) -> None:
+    def __init__(
+        self, inlet: LiveInlet, headers: Iterable[Tag] = (), *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self.inlet = inlet
+        self._clock = clock
+        #: When it last received.
+        self.heard_at = clock()
         self.error: SourceError | None = None
         self._headers: dict[tuple[int, int], Tag] = {}
         self._tags: list[Tag] = []
@@ -85,6 +92,8 @@ class Hub:
     def receive(self, scratch: memoryview) -> None:
         """Receive once, and keep what came for all readers."""
         tags: list[Tag] = []
+        before, begin = self.heard_at, self.end
+        self.heard_at = self._clock()
         try:
             self.inlet.pull(scratch, tags)
         except SourceError as error:
@@ -96,7 +105,7 @@ class Hub:
             self._tags.append(kept)
             self._bytes += len(kept[2])
         if tags:
-            self.let_go()
+            self._let_go(begin, before)
 
     def _is_keyframe(self, tag: Tag) -> bool:
         """Whether a reader can begin with it; a header is kept by the way."""
@@ -114,18 +123,21 @@ class Hub:
             kind = (kind_of_video if tag[0] == VIDEO else kind_of_audio)(tag[2])
         self._headers[tag[0], kind] = tag
 
-    def let_go(self) -> None:
-        """Keep no more than is needed, and no more than the limits."""
-        self._drop_before(min((one.at for one in self.readers), default=self.end))
-        if not self._is_full:
-            return
-        self._group_at = -1
-        self._drop_before(min((one.at for one in self.readers), default=self.end))
-        while self._is_full:
-            # Only the rest of a reader that does not read is left.
-            slowest = min(self.readers, key=lambda one: one.at)
-            slowest.lose()
-            self._drop_before(min((one.at for one in self.readers), default=self.end))
+    def _let_go(self, begin: int, before: float) -> None:
+        """Keep no more than is needed. What came ``begin`` on nobody could read yet, nor anything after ``before``."""
+        for one in list(self.readers):
+            if one.at < begin and one.read_at < before - MAX_KEPT_MS / 1000:
+                one.lose()
+        self._drop_read()
+        if self._is_full:
+            self._group_at = -1
+            self._drop_read()
+        while self._bytes > MAX_KEPT_BYTES:
+            slow = [one for one in self.readers if one.at < begin]
+            if not slow:
+                break
+            min(slow, key=lambda one: one.at).lose()
+            self._drop_read()
 
     @property
     def _is_full(self) -> bool:
@@ -135,7 +147,8 @@ class Hub:
         # A step back in time is no length.
         return self._bytes > MAX_KEPT_BYTES or MAX_KEPT_MS < span_ms < 1 << 31
 
-    def _drop_before(self, place: int) -> None:
+    def _drop_read(self) -> None:
+        place = min((one.at for one in self.readers), default=self.end)
         if self._group_at >= 0:
             place = min(place, self._group_at)
         count = place - self._gone
@@ -150,15 +163,28 @@ class HubInlet:
 
     def __init__(self, hub: Hub, at: int, *, is_late: bool) -> None:
         self.at = at
+        #: When there was last nothing more to read for it, or it took some of it.
+        self.read_at = hub.heard_at
         self._hub: Hub | None = hub
         self._inlet = hub.inlet
         self._is_late = is_late
+        # What was lost before it came was not lost to it.
+        self._lost_before = hub.inlet.lost_packets if is_late else 0
         self._note()
 
     def _note(self) -> None:
-        """What the source tells of itself, as ``LiveInlet`` has it."""
-        inlet = self._inlet
-        self.silence_s, self.is_mute, self.lost_packets = inlet.silence_s, inlet.is_mute, inlet.lost_packets
+        """What the source tells of itself, whoever receives."""
+        self.silence_s, self.is_mute = self._inlet.silence_s, self._inlet.is_mute
+
+    @property
+    def lost_packets(self) -> int:
+        """See ``LiveInlet``."""
+        return self._inlet.lost_packets - self._lost_before
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether it has lost its place, or left."""
+        return self._hub is None
 
     def pull(self, scratch: memoryview, out: list[Tag]) -> int:
         """See ``LiveInlet``. Bodies are bytes, whatever becomes of ``scratch``."""
@@ -167,7 +193,8 @@ class HubInlet:
             raise SourceStalled(Code.SOURCE_NOT_READ, seconds=MAX_KEPT_MS / 1000)
         if self.at == hub.end and hub.error is None:
             hub.receive(scratch)
-            self._note()
+        self._note()
+        self.read_at = hub.heard_at
         count = len(out)
         if self._is_late and self.at < hub.end:
             self._is_late = False
@@ -238,11 +265,12 @@ class Pull:
 class Share:
     """A relay's part of a pull. ``origin``: what the source is read by, which tells its kind."""
 
-    def __init__(self, pull: Pull, inlet: LiveInlet, on_last: Callable[[], None]) -> None:
+    def __init__(self, pull: Pull, inlet: LiveInlet, forget: Callable[[], None]) -> None:
+        """``forget``: whoever asks from then on does not get this pull."""
         self.inlet = inlet
         self.origin = pull.inlet
         self._pull = pull
-        self._on_last: Callable[[], None] | None = on_last
+        self._forget: Callable[[], None] | None = forget
         pull.shares += 1
 
     def pulled_by(self, feed: SoleFeed) -> None:
@@ -250,17 +278,27 @@ class Share:
         if self._pull.hub is None:
             self._pull.sole = feed
 
+    def give_up(self) -> None:
+        """Its source sends nothing that is of use: who asks from now on opens it anew, this relay among them.
+
+        Else relays that give up in turns would hand a dead connection to each other for ever. One that did not read
+        may come back to it.
+        """
+        is_lost = isinstance(self.inlet, HubInlet) and self.inlet.is_lost
+        if self._forget is not None and not is_lost:
+            self._forget()
+
     def close(self) -> None:
         """Leave it; who is the last closes the source."""
-        if self._on_last is None:
+        if self._forget is None:
             return
-        on_last, self._on_last = self._on_last, None
+        forget, self._forget = self._forget, None
         if self.inlet is not self.origin:
             self.inlet.close()
         self._pull.shares -= 1
         if not self._pull.shares:
             self.origin.close()
-            on_last()
+            forget()
 
 
 class SharedPulls:

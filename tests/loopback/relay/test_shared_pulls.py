@@ -82,3 +82,24 @@ async def test_other_options_are_another_pull(tmp_path, destinations) -> None:
         for one in destinations:
             host.start(RelaySpec.live(source.url(), one.url()))
         await until("a viewer for each", lambda: len(source.viewers) == 3)
+
+
+async def test_a_relay_that_gives_up_a_pull_does_not_get_it_again(host, destinations) -> None:
+    """Although another one still waits for it: the connection may be dead, and the source well."""
+    async with Source() as source:
+        relay = host.start(RelaySpec.live(source.url(), destinations[0].url()))
+        await until("pictures", lambda: len(pictures(destinations[0])) > 5)
+        (key,) = host._pulls._pulls
+        waiting = await host._pulls.open(key, lambda: pytest.fail("it was not shared"), alone=True)
+        (dead,) = source.viewers
+        waiting.origin.silence_s = 0.5
+
+        async def send_nothing(tags) -> None: ...
+
+        dead.send = send_nothing
+        brought = len(pictures(destinations[0]))
+        await until("pictures again", lambda: len(pictures(destinations[0])) > brought + 20)
+        assert dead in source.viewers
+        waiting.close()
+        await until("the end of the dead one", lambda: dead not in source.viewers)
+        await relay.stop()

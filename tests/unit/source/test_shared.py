@@ -87,11 +87,12 @@ def test_who_had_the_source_alone_gives_the_headers() -> None:
 
 def test_who_does_not_read_holds_nobody_up() -> None:
     """It loses its place at a limit in time, and is told so; the others miss nothing, and little is kept."""
-    source, camera = Scripted(), Camera()
-    hub = Hub(source)
+    source, camera, now = Scripted(), Camera(), 0.0
+    hub = Hub(source, clock=lambda: now)
     reader, asleep = hub.take_over(), hub.join()
     seen = 0
     for _ in range(20):
+        now += 1.0
         source.next = camera.film(1.0)
         seen += len(frames(read(reader), VIDEO))
     assert seen == 500
@@ -229,4 +230,77 @@ async def test_what_has_ended_is_not_joined() -> None:
     for share in shares:
         share.close()
     assert origin.is_closed
+    assert (await pulls.open("a", opener, alone=False)).origin is again.origin
+
+
+@pytest.mark.parametrize("jump_ms", [0, 3_600_000, -3_600_000], ids=["a burst", "a jump ahead", "a jump back"])
+def test_who_reads_all_there_is_keeps_its_place(jump_ms: int) -> None:
+    """Servers send a long group of pictures at once to whoever comes, encoders start their clocks over, and one relay
+    is visited more often than the other."""
+    source, camera = Scripted(), Camera(5_000_000, gop=250)
+    hub = Hub(source)
+    often, seldom = hub.take_over(), hub.join()
+    source.next = [*camera.headers(), *camera.film(20.0)]
+    seen: dict[HubInlet, list[int]] = {often: [], seldom: []}
+    for step in range(6):
+        for reader in (often, seldom) if step % 2 else (often,):
+            seen[reader] += [number_of(tag) for tag in frames(read(reader), VIDEO)]
+        camera.stamp_ms += jump_ms
+        source.next = camera.film(1.0)
+    assert seen[often] == list(range(500 + 5 * 25))
+    assert seen[seldom] == seen[often]
+
+
+def test_a_process_that_was_held_up_loses_no_place() -> None:
+    """Nobody has read in that time, so nobody is slow."""
+    source, camera, now = Scripted(), Camera(), 0.0
+    hub = Hub(source, clock=lambda: now)
+    readers = [hub.take_over(), hub.join()]
+    for pause_s in (0.1, 60.0, 0.1):
+        now += pause_s
+        source.next = camera.film(1.0)
+        assert {len(frames(read(reader), VIDEO)) for reader in readers} == {25}
+
+
+def test_all_are_told_what_the_source_tells() -> None:
+    """Whoever of them receives. What it lost before one came is not counted for that one."""
+    source, camera = Scripted(), Camera()
+    source.lost_packets = 7
+    hub = Hub(source)
+    first, other = hub.take_over(), hub.join()
+    for lost in (2, 3):
+        source.next = camera.film(0.2)
+        source.lost_packets += lost
+        source.is_mute = True
+        source.silence_s = 20.0
+        read(first)
+        read(other)
+    assert (first.lost_packets, other.lost_packets) == (12, 5)
+    assert (other.is_mute, other.silence_s) == (True, 20.0)
+
+
+async def test_a_pull_that_one_gave_up_is_given_to_nobody() -> None:
+    """Else two relays that give up in turns would keep a dead connection open for ever. One that has lost its place
+    comes back to it."""
+    pulls = SharedPulls()
+
+    async def opener() -> Scripted:
+        return Scripted()
+
+    one, two = [await pulls.open("a", opener, alone=False) for _ in range(2)]
+    dead = one.origin
+    one.give_up()
+    one.close()
+    again = await pulls.open("a", opener, alone=False)
+    assert again.origin is not dead
+    two.give_up()
+    two.close()
+    assert isinstance(dead, Scripted)
+    assert dead.is_closed
+    back = await pulls.open("a", opener, alone=False)
+    assert back.origin is again.origin
+    assert isinstance(back.inlet, HubInlet)
+    back.inlet.lose()
+    back.give_up()
+    back.close()
     assert (await pulls.open("a", opener, alone=False)).origin is again.origin
