@@ -23,7 +23,8 @@ _CHECK_S = 10.0
 #: How long an answer may take before the connection is taken for dead.
 _ANSWER_S = 5.0
 _AGAIN_S = 1.0
-_TROUBLE = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
+#: The last is that no server takes writes, as in a failover, or that what it says cannot be read.
+_TROUBLE = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 
 async def listen(address: PostgresAddress, heard: Callable[[str], None], hears: Callable[[bool], None]) -> None:

@@ -1,7 +1,8 @@
 """What PostgreSQL tells of changes, and to whom. SQLite tells nothing."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,7 +15,9 @@ from streamferry.control.actions import Actions
 from streamferry.control.store_ledger import StoreLedger
 from streamferry.media.url import MediaUrl
 from streamferry.relay import RelayStatus, State
-from streamferry.store import Store, workers
+from streamferry.store import Store, listening, postgresql, workers
+from streamferry.store.address import PostgresAddress
+from streamferry.store.postgresql import Connection
 from streamferry.store.schema import run, worker
 from streamferry.worker import Outcome, Report
 
@@ -50,10 +53,10 @@ class Ear:
 @pytest.fixture
 async def ear(store: Store) -> AsyncIterator[Ear]:
     one = Ear(store)
-    listening = asyncio.create_task(one.listen())
+    task = asyncio.create_task(one.listen())
     assert await one.hears()
     yield one
-    listening.cancel()
+    task.cancel()
 
 
 async def hold_one(store: Store, worker_id: str = "one") -> tuple[Actions, StoreLedger, str]:
@@ -134,6 +137,48 @@ async def test_a_lost_connection_is_told_and_made_again(store: Store, ear: Ear) 
     assert await ear.hears()
     await Actions(store).create_task(make_spec())
     assert await ear.told() == [ANYBODY]
+
+
+@ON_POSTGRESQL
+async def test_it_waits_for_a_server_that_takes_writes(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a failover there is none for a while: asyncpg's error for that is of a kind of its own."""
+    assert store._address is not None
+    monkeypatch.setattr(listening, "_AGAIN_S", 0.05)
+    monkeypatch.setattr(store, "_address", replace(store._address, target="read-write"))
+    refused = asyncio.Event()
+
+    def make_connector(address: PostgresAddress, *, give_up_s: float) -> Callable[[], Awaitable[Connection]]:
+        connect = postgresql.make_connector(address, give_up_s=give_up_s)
+
+        async def attempt() -> Connection:
+            try:
+                return await connect()
+            except Exception:
+                refused.set()
+                raise
+
+        return attempt
+
+    monkeypatch.setattr(listening, "make_connector", make_connector)
+
+    async def take_writes(does: bool) -> None:
+        async with store.write() as connection:
+            name = (await connection.execute(sa.text("SELECT current_database()"))).scalar_one()
+            value = "off" if does else "on"
+            await connection.execute(sa.text(f'ALTER DATABASE "{name}" SET default_transaction_read_only = {value}'))
+
+    await take_writes(False)
+    ear = Ear(store)
+    task = asyncio.create_task(ear.listen())
+    try:
+        await asyncio.wait_for(refused.wait(), PATIENCE_S)
+        await take_writes(True)
+        hears = asyncio.create_task(ear.hears())
+        await asyncio.wait([hears, task], return_when=asyncio.FIRST_COMPLETED)
+        assert not task.done()
+        assert await hears
+    finally:
+        task.cancel()
 
 
 @pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)

@@ -52,7 +52,9 @@ class Sessions:
         return token
 
     def adopt(self, token: str, access_key_id: str, *, can_write: bool, ends_at: float, now: float) -> Session:
-        """A session that began somewhere else."""
+        """A session that began somewhere else: one for all who find it at once, so that a sign-out reaches them all."""
+        if (known := self.find(token, now)) is not None:
+            return known
         self._drop(lambda session: not session.is_live(now))
         while len(self._sessions) >= _MAX_SESSIONS:
             self._sessions.popitem(last=False)[1].is_ended = True

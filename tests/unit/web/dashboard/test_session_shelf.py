@@ -1,5 +1,6 @@
 """Sessions and failed sign-ins of several services on one store."""
 
+import asyncio
 import time
 
 import pytest
@@ -43,6 +44,18 @@ async def test_a_sign_out_ends_it_everywhere(store: Store) -> None:
     assert open_page.is_ended
     assert await there.find(token) is None
     assert not kept.is_ended
+
+
+async def test_a_page_and_its_files_are_one_session(store: Store) -> None:
+    """A browser asks for several things at once of a service that has just started; a sign-out ends what each got."""
+    key = await Actions(store).create_key()
+    here, there = SessionShelf(store, Sessions()), SessionShelf(store, Sessions())
+    token = await here.begin(key.access_key_id, can_write=True)
+    found = await asyncio.gather(*(there.find(token) for _ in range(4)))
+    await here.end(token)
+    await there.follow()
+    assert [one is None or one.is_ended for one in found] == [True] * 4
+    assert None not in found
 
 
 @pytest.mark.parametrize("change", ["disabled", "another secret"])
