@@ -6,6 +6,7 @@ It is encoded once for a form and kept in the cache, beside the prepared files. 
 
 import asyncio
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -70,12 +71,16 @@ class Canvas:
 
 
 async def slate_clip(slate: Slate, canvas: Canvas, root: Path) -> MediaUrl:
-    """The address of its clip, made now if it is not in the folder ``root``. Raises SourceError, OSError."""
+    """The address of its clip, made now if it is not in the folder ``root``. Raises SourceError."""
     words = "\n".join((_VERSION, slate.key, repr(canvas)))
     path = root / FOLDER / f"{sha256(words.encode()).hexdigest()}.flv"
-    if not await asyncio.to_thread(path.exists):
-        data = await _encode(slate, canvas)
-        await asyncio.to_thread(_keep, path, data)
+    try:
+        if not await asyncio.to_thread(path.exists):
+            data = await _encode(slate, canvas)
+            await asyncio.to_thread(_keep, path, data)
+    except OSError as error:
+        # As a disk that is full: it may be another time.
+        raise SourceReaderFailed(Code.SLATE_NOT_MADE, words=error.strerror or type(error).__name__) from None
     return MediaUrl.parse(path.as_uri())
 
 
@@ -84,8 +89,10 @@ def _keep(path: Path, data: bytes) -> None:
     whole = path.with_name(f"{path.name}.{token_hex(4)}")
     whole.write_bytes(data)
     whole.replace(path)
-    for old in sorted(path.parent.iterdir(), key=lambda one: one.stat().st_mtime, reverse=True)[MOST_KEPT:]:
-        old.unlink(missing_ok=True)
+    # Other processes do the same: one may be gone when it is looked at.
+    with suppress(FileNotFoundError):
+        for old in sorted(path.parent.iterdir(), key=lambda one: one.stat().st_mtime, reverse=True)[MOST_KEPT:]:
+            old.unlink(missing_ok=True)
 
 
 async def _encode(slate: Slate, canvas: Canvas) -> bytes:

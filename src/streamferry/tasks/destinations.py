@@ -100,12 +100,13 @@ def decide_destinations(
     for index, (draft, number) in enumerate(zip(drafts, ids, strict=True)):
         is_first = given is None and draft is first
         field = "destination" if is_first else f"destinations[{index}]"
+        present_one = known.get(number) if number is not None else None
         if number is None:
             number = next(free for free in range(1, MAX_DESTINATIONS + 1) if free not in {*ids, *_ids(found)})
         elif number in _ids(found):
             raise InvalidField(f"{field}.id", Code.FIELD_DESTINATION_TWICE, name=str(number))
         options = "destination_options" if is_first else f"{field}.options"
-        found.append(_decide(field, options, draft, number, known.get(number), found, rules))
+        found.append(_decide(field, options, draft, number, present_one, found, rules))
     _check_all(found, kind)
     return tuple(found)
 
@@ -155,13 +156,14 @@ def _decide(
     latency = present.latency if present else None
     if draft.latency is not None:
         latency = None if isinstance(draft.latency, Cleared) else draft.latency
-    backup_of = present.backup_of if present and present.backup_of in _ids(before) else None
+    # Of which it can be the backup.
+    primaries = [one.id for one in before if one.url.is_rtmp] if url.is_rtmp else []
+    backup_of = present.backup_of if present and present.backup_of in primaries else None
     if isinstance(draft.backup_of, int):
         backup_of = draft.backup_of
-        primary = next((one for one in before if one.id == backup_of), None)
-        if primary is None or not (primary.url.is_rtmp and url.is_rtmp):
+        if backup_of not in primaries:
             raise InvalidField(f"{field}.backup_of", Code.FIELD_BACKUP_OF, name=str(number))
-    elif draft.backup_of is not None or not url.is_rtmp:
+    elif draft.backup_of is not None:
         backup_of = None
     return TaskDestination(number, url, name, enabled, latency, options, backup_of)
 

@@ -9,12 +9,11 @@ import binascii
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from hashlib import sha256
 
 from streamferry.media.picture import inspect_picture
 from streamferry.media.slate import Slate, SlateKind
-from streamferry.media.url import REDACTED, MediaUrl
 from streamferry.reasons import Code, InvalidPart, InvalidValue
 from streamferry.relay.inputs.policy import SLATE, Switching
 from streamferry.relay.spec import (
@@ -27,6 +26,7 @@ from streamferry.relay.spec import (
 )
 from streamferry.tasks import checks
 from streamferry.tasks.checks import AddressRules
+from streamferry.tasks.destinations import as_shown
 from streamferry.tasks.errors import InvalidField
 from streamferry.tasks.model import TaskInput, TaskItem, TaskKind, TaskSpec
 
@@ -34,16 +34,18 @@ from streamferry.tasks.model import TaskInput, TaskItem, TaskKind, TaskSpec
 MAX_SLATE_PICTURE_BYTES = 256 << 10
 #: Orders of a task that are not followed yet.
 MAX_ORDERS = 10
+#: How far ahead a file can be ordered: so long is the longest window of the cloud API.
+MOST_AHEAD = timedelta(days=7)
 _DATA_URL = re.compile(r"data:image/(?:png|jpg|jpeg);base64,", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class InputSourceDraft:
-    """One address of an input."""
+    """One address of an input. An offset of None is that which the input has for this address, or none."""
 
     url: str
-    start_s: float = 0.0
-    end_s: float = 0.0
+    start_s: float | None = 0.0
+    end_s: float | None = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +84,17 @@ def decide_inputs(
     """The further inputs, instead of those that there are. Raises InvalidField."""
     if len(given) >= MAX_INPUTS:
         raise InvalidField("inputs", Code.FIELD_INPUT_COUNT, count=MAX_INPUTS - 1)
-    known = [item.url for one in present for item in one.items]
-    return tuple(_decide_input(f"inputs[{index}]", one, known, rules) for index, one in enumerate(given))
+    known = [item for one in present for item in one.items]
+    return tuple(
+        _decide_input(f"inputs[{index}]", one, present[index].items if index < len(present) else (), known, rules)
+        for index, one in enumerate(given)
+    )
 
 
-def _decide_input(field: str, one: InputDraft, known: Sequence[MediaUrl], rules: AddressRules) -> TaskInput:
+def _decide_input(
+    field: str, one: InputDraft, same_place: Sequence[TaskItem], known: Sequence[TaskItem], rules: AddressRules
+) -> TaskInput:
+    """``same_place``: the items of the input that was there; ``known``: those of all."""
     checks.check_item_count(f"{field}.sources", len(one.sources))
     if one.kind is TaskKind.LIVE and len(one.sources) != 1:
         raise InvalidField(f"{field}.sources", Code.FIELD_ONE_LIVE_ADDRESS)
@@ -95,17 +103,17 @@ def _decide_input(field: str, one: InputDraft, known: Sequence[MediaUrl], rules:
         name = f"{field}.sources[{index}]"
         if one.kind is TaskKind.LIVE and (source.start_s or source.end_s):
             raise InvalidField(f"{name}.start_s", Code.FIELD_LIVE_WITHOUT_OFFSETS)
-        url = _as_shown(source.url, known) or checks.read_source(f"{name}.url", source.url, one.kind, rules)
+        # First the one at the same place: two addresses may differ only in their secrets.
+        here = same_place[index : index + 1]
+        shown = as_shown(source.url, [item.url for item in here])
+        shown = shown or as_shown(source.url, [item.url for item in known])
+        url = shown or checks.read_source(f"{name}.url", source.url, one.kind, rules)
+        was = next((item for item in (*here, *known) if item.url == url), TaskItem(url))
+        start_s = was.start_s if source.start_s is None else source.start_s
+        end_s = was.end_s if source.end_s is None else source.end_s
         names = {"start_field": f"{name}.start_s", "end_field": f"{name}.end_s"}
-        items.append(checks.check_item(url, source.start_s, source.end_s, **names))
+        items.append(checks.check_item(url, start_s, end_s, **names))
     return TaskInput(one.kind, tuple(items), one.warm and one.kind is TaskKind.LIVE)
-
-
-def _as_shown(text: str, known: Sequence[MediaUrl]) -> MediaUrl | None:
-    if REDACTED not in text:
-        return None
-    shown = {url.reveal(): url for url in known if url.is_shown_as(text)}
-    return next(iter(shown.values())) if len(shown) == 1 else None
 
 
 def decide_slate(given: SlateDraft, present: Slate | None, rules: AddressRules) -> Slate:
@@ -192,9 +200,11 @@ def insert(spec: TaskSpec, source: InputSourceDraft, at: datetime, now: datetime
     """The task with the order to play a file over what is on air, at that time. Raises InvalidField."""
     _require_inputs(spec, "url")
     url = checks.read_source("url", source.url, TaskKind.VOD, rules)
-    item = checks.check_item(url, source.start_s, source.end_s, start_field="start_s", end_field="end_s")
+    item = checks.check_item(url, source.start_s or 0.0, source.end_s or 0.0, start_field="start_s", end_field="end_s")
     if (at - now).total_seconds() < -ORDER_STALE_S:
         raise InvalidField("at", Code.FIELD_IN_THE_PAST)
+    if at - now > MOST_AHEAD or (spec.series is None and at >= spec.end_at):
+        raise InvalidField("at", Code.FIELD_INSERT_TOO_LATE)
     return _ordered(spec, Order(0, at.timestamp(), Item(item.url, item.start_s, item.end_s)), now)
 
 

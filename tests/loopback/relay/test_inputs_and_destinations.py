@@ -17,6 +17,7 @@ from streamferry.media.tag import VIDEO
 from streamferry.media.url import MediaUrl
 from streamferry.relay import Item, RelaySpec
 from streamferry.relay import spec as relay_spec
+from streamferry.relay.inputs import keeper
 from streamferry.relay.inputs.policy import SLATE, Switching
 from streamferry.relay.spec import Input, Order
 
@@ -55,3 +56,59 @@ async def test_lists_and_the_slate_reach_every_destination_and_the_sources_secre
             assert [len(one.publishes) for one in (destination, second)] == [1, 1]
     assert files.requests
     assert COOKIE not in repr(files.requests)
+
+
+async def test_a_slate_that_cannot_be_made_ends_nothing(
+    relays, source: Source, destination: Destination, tmp_path: Path
+) -> None:
+    """As on a disk that cannot be written: the source is on air without it, in one session."""
+    (tmp_path / "slates").write_text("in the way")
+    spec = replace(RelaySpec.live(source.url(), destination.url()), slate=Slate(title="Soon"))
+    relay = relays.host.start(spec)
+    await until("the camera", lambda: destination.publishes and len(destination.publishes[0].frames(VIDEO)) > 50)
+    assert (await relay.stop()).retries == 0
+    assert len(destination.publishes) == 1
+
+
+async def test_two_inputs_that_are_alike_are_both_ended(relays, source: Source, destination: Destination) -> None:
+    """When they are taken away none goes on pulling, unseen."""
+    backup = await Source().__aenter__()
+    twice = (Input((Item(backup.url()),), True, True),) * 2
+    spec = replace(RelaySpec.live(source.url(), destination.url()), more_inputs=twice, slate=Slate())
+    relay = relays.host.start(spec)
+    await until("both", lambda: len(backup.viewers) == 2)
+    relay.update(replace(spec, more_inputs=()))
+    await until("none", lambda: not backup.viewers)
+    await relay.stop()
+    await backup.__aexit__(None, None, None)
+
+
+async def test_what_is_done_to_the_picture_is_changed_while_on_air(
+    relays, source: Source, destination: Destination
+) -> None:
+    """As whether it gets silence where it has no sound: what is shown is opened anew for it."""
+    spec = replace(RelaySpec.live(source.url(), destination.url()), slate=Slate())
+    relay = relays.host.start(spec)
+    await until("the camera", lambda: destination.publishes and len(destination.publishes[0].frames(VIDEO)) > 20)
+    viewer = source.viewers[0]
+    relay.update(replace(spec, silence=False))
+    await until("another session of the source", lambda: source.viewers and source.viewers[0] is not viewer)
+    await relay.stop()
+
+
+async def test_a_skip_is_of_what_plays_now_and_not_of_an_insert_that_waits(
+    relays, destination: Destination, clips: ClipFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The list goes on with its next item at once, though a file is open that is to be played later."""
+    monkeypatch.setattr(keeper, "OPEN_EARLY_S", 7200.0)
+    clip = MediaUrl.parse(str(clips("close_keyframes")))
+    spec = replace(RelaySpec.vod([Item(clip), Item(clip, 10)], destination.url()), slate=Slate())
+    relay = relays.host.start(spec)
+    await until("the first", lambda: relay.status.playhead is not None and relay.status.playhead.position_ms > 500)
+    insert = Order(1, time.time() + 3600, Item(clip, 5))
+    relay.update(replace(spec, orders=(insert,)))
+    frames = len(destination.publishes[0].frames(VIDEO))
+    await until("visits", lambda: len(destination.publishes[0].frames(VIDEO)) > frames + 20)
+    relay.update(replace(spec, orders=(insert, Order(2, time.time()))))
+    await until("the second", lambda: relay.status.playhead is not None and relay.status.playhead.item == 1, 20)
+    await relay.stop()

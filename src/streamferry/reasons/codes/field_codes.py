@@ -23,6 +23,11 @@ class Fields:
         "field.window_too_long", "must be at most 7 days after {field}", "距{field}不能超过 7 天"
     )
     FIELD_IN_THE_PAST = ReasonCode("field.in_the_past", "must be later than now", "须晚于当前时间")
+    FIELD_INSERT_TOO_LATE = ReasonCode(
+        "field.insert_too_late",
+        "must be before the task ends, and at most 7 days ahead",
+        "须早于任务的结束时间，且距当前不超过 7 天",
+    )
     FIELD_HOST_NAME = ReasonCode(
         "field.host_name", "must be a host name, with a port if it is not 1935", "须为主机名，端口不是 1935 时须带端口"
     )

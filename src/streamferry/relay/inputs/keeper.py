@@ -116,22 +116,27 @@ class InputsKeeper:
         self.update(before)
 
     def _follow_spec(self, before: RelaySpec | None) -> None:
-        spec, known = self._context.spec, dict(zip(self._specs, self._inputs, strict=True))
+        spec, known = self._context.spec, list(zip(self._specs, self._inputs, strict=True))
+        # What is encoded in another way from now on is opened anew.
+        is_kept = before is None or _encoding_of(spec) == _encoding_of(before)
         shown = self._inputs[self._chosen] if self._chosen != SLATE and self._inputs else None
         inputs: list[RunningInput] = []
         for number, one in enumerate(spec.inputs):
-            found = known.pop(one, None)
+            found = _take(known, one) if is_kept else None
             if found is None and number == 0 and not one.is_live and before is not None and not before.is_live:
                 # An edited list goes on with the item that plays, if that is still in it.
-                found = known.pop(self._specs[0], None)
+                found = _take(known, self._specs[0])
             if isinstance(found, ListInput) and number == 0:
                 found.update(self._list_spec(one, is_first=True))
             inputs.append(found or self._start(one, is_first=number == 0))
-        for gone in known.values():
+        for _, gone in known:
             self._end(gone)
         self._inputs, self._specs = inputs, spec.inputs
         if shown is not None:
-            self._chosen = inputs.index(shown) if shown in inputs else 0
+            if shown in inputs:
+                self._chosen = inputs.index(shown)
+            elif is_kept or self._chosen >= len(inputs):
+                self._chosen = 0
             inputs[self._chosen].health.alive_at = max(inputs[self._chosen].health.alive_at, time.monotonic())
         if self._slate is not None and (before is None or spec.slate != before.slate):
             self._end(self._slate)
@@ -219,22 +224,21 @@ class InputsKeeper:
 
     def _visit_insert(self, now: float) -> bool:
         """Follow the orders that are due, and play what they say; whether a file is played over what is on air."""
-        insert = self._insert
+        insert, is_skipped = self._insert, False
+        if self._orders:
+            is_skipped = any(order.item is None for order in self._orders)
+            self._orders = [order for order in self._orders if order.item is not None]
+            if is_skipped and self._shown is not insert and isinstance(self._shown, ListInput):
+                self._shown.skip()
         if insert is None:
-            due = [order for order in self._orders if order.item is None or order.at - OPEN_EARLY_S <= time.time()]
-            if not due:
-                return False
-            self._orders.remove(due[0])
-            if due[0].item is None:
-                if isinstance(self._shown, ListInput):
-                    self._shown.skip()
-                return False
-            self._insert, self._insert_at = self._open_insert(due[0].item), due[0].at
+            for order in sorted(self._orders, key=lambda order: order.at):
+                if order.item is not None and order.at - OPEN_EARLY_S <= time.time():
+                    self._orders.remove(order)
+                    self._insert, self._insert_at = self._open_insert(order.item), order.at
+                    break
             return False
         insert.visit(now)
         if insert is self._shown:
-            is_skipped = any(order.item is None for order in self._orders)
-            self._orders = [order for order in self._orders if order.item is not None]
             if not insert.is_over and not is_skipped:
                 return True
             self._end_insert(now)
@@ -323,6 +327,19 @@ class InputsKeeper:
         if tells and before is not None:
             self._context.log.info("on air: %s instead of %s: %s", after, before, why)
             self._on_switch(Switch(before, after))
+
+
+def _take(known: list[tuple[Input, RunningInput]], one: Input) -> RunningInput | None:
+    """Take the first that is like that out of those that run, if there is one: two may be alike."""
+    for index, (spec, _) in enumerate(known):
+        if spec == one:
+            return known.pop(index)[1]
+    return None
+
+
+def _encoding_of(spec: RelaySpec) -> tuple[object, ...]:
+    """All that is done to what inputs send, on its way."""
+    return spec.watermark, spec.codecs, spec.silence, spec.normalize
 
 
 def _ignore(change: ItemChange) -> None:

@@ -33,7 +33,7 @@ def _read_input(name: str, body: InputBody) -> InputDraft:
         addresses = body.SrcAddrS
     if body.Warm not in (0, 1):
         raise InvalidField(f"{name}.Warm", Code.FIELD_API_SWITCH)
-    return InputDraft(kind, [InputSourceDraft(one) for one in addresses], body.Warm == 1)
+    return InputDraft(kind, [InputSourceDraft(one, None, None) for one in addresses], body.Warm == 1)
 
 
 def read_slate(_: str, body: SlateBody) -> SlateDraft:

@@ -106,10 +106,13 @@ def _to_draft(body: TaskBody, cleared: Sequence[Clearable], current: TaskSpec | 
         # When the kind changes, nothing about the source can stay.
         same_kind = current if current is not None and current.kind is kind else None
         given |= _read_live(body, same_kind) if kind is TaskKind.LIVE else _read_vod(body, same_kind)
+    several = body.Destinations
+    # A list shows the first one twice, and may be sent back as it is.
+    is_twice = bool(several and body.DstAddr and several[0].DstAddr == body.DstAddr)
     return TaskDraft(
         **given,
-        destination=_read_destination(body, is_needed=current is None and body.Destinations is None),
-        destinations=None if body.Destinations is None else [read_destination(one) for one in body.Destinations],
+        destination=None if is_twice else _read_destination(body, is_needed=current is None and several is None),
+        destinations=None if several is None else [read_destination(one) for one in several],
         watermark=CLEARED if "Watermark" in cleared else _read_watermark(body.Watermark, can_clear=current is not None),
     )
 

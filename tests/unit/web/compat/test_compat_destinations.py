@@ -50,6 +50,13 @@ async def test_destinations_come_are_changed_and_shown(store: Store) -> None:
         await api.call("UpdatePullToPushTask", change.to_body())
         (task,) = (await listed(api)).tasks
         assert [(one.id, one.enabled) for one in task.destinations] == [(2, 0), (1, 1)]
+        # Or whole, as an item has it: with the first one twice.
+        (item,) = (await api.call("ListPullToPushTask", {}))["List"]
+        await api.call(
+            "UpdatePullToPushTask", {name: item[name] for name in ("TaskId", "Type", "DstAddr", "Destinations")}
+        )
+        (again,) = (await listed(api)).tasks
+        assert again.destinations == task.destinations
 
 
 async def test_a_task_with_one_is_as_it_was(store: Store) -> None:

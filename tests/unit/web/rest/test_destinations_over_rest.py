@@ -227,3 +227,22 @@ async def test_how_each_is_doing_is_shown_and_told(rest: Rest, store: Store) -> 
     report = Report(held.task_id, held.epoch, held.version, gone, (), {}, None, Outcome.HANDED_BACK)
     await ledger.report([report], 0, None)
     assert [one["run"] for one in (await rest.call("GET", path))["destinations"]] == [None, None]
+
+
+async def test_a_new_one_has_nothing_of_one_that_goes(rest: Rest) -> None:
+    """Though it gets its number: neither its name, nor that it is off, nor what its server was told."""
+    gone = {"to": address(2), "name": "Two", "enabled": False, "latency": "low"}
+    made = await make(rest, {"to": address(1)}, gone | {"options": {"tc_url": f"rtmp://2.example/live?t={PLANTED}"}})
+    sent = {"destinations": [{"id": 1}, {"to": address(7)}]}
+    new = (await rest.call("PATCH", f"/tasks/{made['task_id']}", sent))["destinations"][1]
+    assert (new["id"], new["name"], new["enabled"], new["latency"]) == (2, "", True, None)
+    spec = relay_spec_of((await rest.actions.get_task(made["task_id"])).spec, START)
+    assert spec.others[0].options == spec.destination_options
+
+
+async def test_a_backup_of_one_that_is_not_rtmp_any_more_is_a_destination_of_its_own(rest: Rest) -> None:
+    """The task goes on: it is not one that no worker can run."""
+    made = await make(rest, {"to": address(1)}, {"to": address(2), "backup_of": 1})
+    changed = await rest.call("PATCH", f"/tasks/{made['task_id']}/destinations/1", {"to": "srt://1.example:9000"})
+    assert [one["backup_of"] for one in changed["destinations"]] == [None, None]
+    assert len(await relayed(rest, made)) == 2

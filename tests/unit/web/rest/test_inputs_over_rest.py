@@ -188,3 +188,28 @@ async def test_the_compatible_api_takes_them_under_names_of_our_own(rest: Rest, 
         (item,) = (await api.call("ListPullToPushTask", {}))["List"]
         assert "Inputs" not in item
         assert "Slate" not in item
+
+
+async def test_inputs_that_differ_in_their_secrets_alone_can_be_sent_back(rest: Rest, store: Store) -> None:
+    """A main and a backup ingest of one server look the same where they are shown; offsets stay over both APIs."""
+    cameras = [{"kind": "live", "sources": [{"url": f"rtmp://cam.example/live/{PLANTED}{one}"}]} for one in "ab"]
+    made = await rest.create(inputs=[*cameras, FILMS])
+    before = (await spec_of(rest, made["task_id"])).more_inputs
+    await rest.call("PATCH", f"/tasks/{made['task_id']}", {"inputs": made["inputs"]})
+    assert (await spec_of(rest, made["task_id"])).more_inputs == before
+    api = await make_api(store, ApiSettings(rates=NO_LIMITS))
+    async with api.client:
+        (item,) = (await api.call("ListPullToPushTask", {}))["List"]
+        sent = {"TaskId": made["task_id"], "Type": item["Type"], "Inputs": item["Inputs"]}
+        await api.call("UpdatePullToPushTask", sent)
+    assert (await spec_of(rest, made["task_id"])).more_inputs == before
+
+
+async def test_an_insert_that_would_never_come_is_refused(rest: Rest) -> None:
+    """After the end of the task, or so far ahead that it can only be a slip: ten of them would be in the way of all."""
+    path = f"/tasks/{(await rest.create(inputs=[CAMERA]))['task_id']}"
+    endless = f"/tasks/{(await rest.create(inputs=[CAMERA], end_at='never'))['task_id']}"
+    for one, days in ((path, 1), (endless, 8), (endless, 365_000)):
+        at = (datetime.now(UTC) + timedelta(days=days)).isoformat()
+        body = {"url": "https://h.example/x.mp4", "at": at}
+        assert (await rest.refusal(422, "POST", f"{one}/insert", body))["field"] == "at"
