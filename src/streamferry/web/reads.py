@@ -88,6 +88,11 @@ class Reads:
         data = (await self._actions.read_pictures([mark.digest])).get(mark.digest)
         return None if data is None else Watermark(data, mark.pos_x, mark.pos_y, mark.ratio)
 
+    async def slate_picture(self, task_id: str) -> bytes:
+        """The picture of a task's slate, empty if it has none. Raises TaskNotFound."""
+        slate = (await self._actions.get_task(check_task_id(task_id))).spec.slate
+        return slate.picture if slate is not None else b""
+
     async def counts(self, *, title: str = "", groups: Sequence[str] = ()) -> list[TaskCount]:
         """How many tasks are in each status and state, of those that ``tasks`` lists for title and groups."""
         return await self._actions.count_tasks(title=title, groups=groups)

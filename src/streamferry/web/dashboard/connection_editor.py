@@ -1,6 +1,6 @@
 """How the peers of one end are reached, in the form: folded, since most tasks need none of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 
 from nicegui import ui
@@ -8,17 +8,23 @@ from nicegui import ui
 from streamferry.media.peer_options import CONNECT_PARAMETERS, MAX_HEADERS
 from streamferry.web.dashboard.connection_values import CONNECT_LABELS, ConnectionValues, HeaderValues
 from streamferry.web.dashboard.form_fields import Fields
-from streamferry.web.dashboard.form_values import FormValues
 from streamferry.web.dashboard.frame import Visitor
 from streamferry.web.dashboard.widgets import icon_button
 
 
 class ConnectionEditor:
-    """``end``: ``source_options`` or ``destination_options``. Shows what has an effect on the addresses as they are
-    typed; all of it is hidden for files of this machine."""
+    """``end``: ``source_options``, or the options of a destination. Shows what is ``usable`` on the addresses as they
+    are typed; all of it is hidden for files of this machine."""
 
-    def __init__(self, who: Visitor, end: str, values: FormValues, one: ConnectionValues, fields: Fields) -> None:
-        self._who, self._end, self._values, self._one, self._fields = who, end, values, one, fields
+    def __init__(
+        self,
+        who: Visitor,
+        end: str,
+        one: ConnectionValues,
+        fields: Fields,
+        usable: Callable[[], Collection[str]],
+    ) -> None:
+        self._who, self._end, self._one, self._fields, self._usable = who, end, one, fields, usable
         self._parts: dict[str, ui.element] = {}
         t = who.t
         hint = t("form.connection_of_source" if end == "source_options" else "form.connection_of_destination")
@@ -44,11 +50,11 @@ class ConnectionEditor:
             rotate = partial(setattr, one, "rotate_s")
             self._parts["rotate_s"] = fields.number(f"{end}.rotate_s", t("form.rotate_s"), one.rotate_s, rotate)
         fields.fold(end, self._fold)
-        fields.follow(self._follow)
+        fields.follow(end, self._follow)
         self._follow()
 
     def _follow(self) -> None:
-        usable = self._values.usable_options[self._end]
+        usable = self._usable()
         for name, part in self._parts.items():
             part.set_visibility(name in usable)
         self._fold.set_visibility(bool(usable))

@@ -61,7 +61,7 @@ class Fields:
         self._refused: dict[str, Reason] = {}
         # Parts of the form that are folded: what their names begin with.
         self._folds: dict[str, ui.expansion] = {}
-        self._followers: list[Callable[[], None]] = []
+        self._followers: dict[str, Callable[[], None]] = {}
 
     def text(self, name: str, label: str, value: str, write: Callable[[str], None], **options: Any) -> ui.input:
         """A line of text. ``write`` puts it into the form's values."""
@@ -91,24 +91,29 @@ class Fields:
         self._shown[name] = ProblemLine()
         self._labels[name] = label
 
-    def fold(self, prefix: str, fold: ui.expansion) -> None:
-        """Have it opened when something in it is wrong."""
-        self._folds[prefix] = fold
+    def fold(self, whole: str, fold: ui.expansion) -> None:
+        """Have it opened when this is wrong, or a part of it."""
+        self._folds[whole] = fold
 
-    def follow(self, act: Callable[[], None]) -> None:
-        """Have it called after each change of the form's values."""
-        self._followers.append(act)
+    def follow(self, whole: str, act: Callable[[], None]) -> None:
+        """Have it called after each change of the form's values, until this is forgotten."""
+        self._followers[whole] = act
 
     def changed(self) -> None:
         """Tell those who follow."""
-        for act in self._followers:
+        for act in list(self._followers.values()):
             act()
 
-    def forget(self, whole: str) -> None:
-        """Forget the fields of this name and of its parts: they will be drawn again."""
-        parts = (f"{whole}.", f"{whole}[")
-        self._shown = {name: one for name, one in self._shown.items() if name != whole and not name.startswith(parts)}
-        self._left = {name for name in self._left if name != whole and not name.startswith(parts)}
+    def forget(self, whole: str, *, parts: bool = True) -> None:
+        """Forget the field of this name, and its parts: they will be drawn again."""
+
+        def goes(name: str) -> bool:
+            return _is_of(name, whole) if parts else name == whole
+
+        self._shown = {name: one for name, one in self._shown.items() if not goes(name)}
+        self._left = {name for name in self._left if not goes(name)}
+        self._folds = {name: one for name, one in self._folds.items() if not goes(name)}
+        self._followers = {name: act for name, act in self._followers.items() if not goes(name)}
 
     def judge_all(self) -> bool:
         """Show at every field what is wrong with it; returns whether nothing is."""
@@ -125,21 +130,28 @@ class Fields:
             words = self._say(name, problems[name]) if name in problems and name in self._left else None
             one.error = words
             first = first or (one if words else None)
-            if words and (fold := self._folds.get(name.partition(".")[0])):
-                fold.open()
+            if words:
+                self._unfold(name)
         if first is not None:
             ui.run_javascript(f"getHtmlElement({first.id}).scrollIntoView({{block: 'center', behavior: 'smooth'}})")
             return None
         return next(map(self._sentence, problems.values()), None)
 
     def refuse(self, name: str | None, why: Reason) -> str | None:
-        """Show an error from the actions; returns None if it could be shown at its field."""
-        if name is None or name not in self._shown:
+        """Show an error from the actions; returns None if it could be shown at its field, or at what has it."""
+        while name and name not in self._shown:
+            name = name[: max(name.rfind("."), name.rfind("["), 0)]
+        if not name:
             return self._sentence(why)
         self._left.add(name)
         self._refused = {name: why}
         self.show(self._refused)
         return None
+
+    def _unfold(self, name: str) -> None:
+        for whole, fold in self._folds.items():
+            if _is_of(name, whole):
+                fold.open()
 
     def _leave(self, name: str) -> None:
         self._left.add(name)
@@ -164,3 +176,8 @@ class Fields:
             return words
         words = f"{self._labels[name]} {words}" if _BEGINS_WITH_VERB.match(words) else words[:1].upper() + words[1:]
         return words if words.endswith(".") else f"{words}."
+
+
+def _is_of(name: str, whole: str) -> bool:
+    """Whether the field is this, or a part of it."""
+    return name == whole or name.startswith((f"{whole}.", f"{whole}["))

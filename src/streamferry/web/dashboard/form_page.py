@@ -8,14 +8,19 @@ from functools import partial
 from nicegui import ui
 from starlette.responses import Response
 
+from streamferry.media.picture import inspect_picture
 from streamferry.reasons import Code, Reason
 from streamferry.relay.spec import Codecs, Latency
 from streamferry.tasks.errors import ActionError, TaskNotFound
 from streamferry.tasks.placement import LOWEST_PRIORITY
 from streamferry.tasks.texts import TEXTS
 from streamferry.web.dashboard import not_found
+from streamferry.web.dashboard.air_editor import AirEditor
 from streamferry.web.dashboard.connection_editor import ConnectionEditor
+from streamferry.web.dashboard.connection_values import ConnectionValues
 from streamferry.web.dashboard.destination_editor import DestinationEditor
+from streamferry.web.dashboard.destination_values import shown_field
+from streamferry.web.dashboard.destinations_editor import DestinationsEditor
 from streamferry.web.dashboard.form_fields import Fields
 from streamferry.web.dashboard.form_values import FormValues, typed_address
 from streamferry.web.dashboard.frame import Page, Visitor, frame, visitor
@@ -47,9 +52,10 @@ def register(page_actions: PageActions) -> None:
             task = await page_actions.reads.task(task_id)
         except TaskNotFound:
             return not_found.show(who, "task.gone")
-        picture = await _picture(page_actions, task)
-        values = FormValues.copy(task, who.preferences.zone, await page_actions.reads.now(), picture)
-        await _show(who, page_actions, values, who.t("form.copy"), (f"/tasks/{task_id}", title_of(task, who.t)))
+        pictures = await _pictures(page_actions, task)
+        values = FormValues.copy(task, who.preferences.zone, await page_actions.reads.now(), *pictures)
+        back = (f"/tasks/{task_id}", title_of(task, who.t))
+        await _show(who, page_actions, values, who.t("form.copy"), back)
         return None
 
     @Page("/tasks/{task_id}/edit")
@@ -60,19 +66,30 @@ def register(page_actions: PageActions) -> None:
         except TaskNotFound:
             return not_found.show(who, "task.gone")
         values = FormValues.of(task, who.preferences.zone)
-        picture = await _picture(page_actions, task)
+        pictures = await _pictures(page_actions, task)
         back = (f"/tasks/{task_id}", title_of(task, who.t))
-        await _show(who, page_actions, values, who.t("form.edit"), back, picture)
+        await _show(who, page_actions, values, who.t("form.edit"), back, pictures)
         return None
 
 
-async def _picture(page_actions: PageActions, task: TaskView) -> str:
+async def _pictures(page_actions: PageActions, task: TaskView) -> tuple[str, str]:
+    """Of its watermark and of its slate, as data URLs; empty for none."""
     mark = await page_actions.reads.watermark(task.task_id)
-    return f"data:{mark.media_type};base64,{base64.b64encode(mark.picture).decode()}" if mark else ""
+    slate = await page_actions.reads.slate_picture(task.task_id)
+    return _data_url(mark.picture) if mark else "", _data_url(slate) if slate else ""
+
+
+def _data_url(picture: bytes) -> str:
+    return f"data:{inspect_picture(picture).media_type};base64,{base64.b64encode(picture).decode()}"
 
 
 async def _show(
-    who: Visitor, page_actions: PageActions, values: FormValues, title: str, back: tuple[str, str], picture: str = ""
+    who: Visitor,
+    page_actions: PageActions,
+    values: FormValues,
+    title: str,
+    back: tuple[str, str],
+    pictures: tuple[str, str] = ("", ""),
 ) -> None:
     with frame(who, title, place="/tasks", back=back):
         if not who.session.can_write:
@@ -80,7 +97,7 @@ async def _show(
             return
         groups = [one.name for one in (await page_actions.reads.groups(size=_GROUPS)).groups]
         ahead = await page_actions.reads.now() - datetime.now(UTC)
-        _Form(who, page_actions, values, groups, picture, back[0], ahead)
+        _Form(who, page_actions, values, groups, pictures, back[0], ahead)
 
 
 class _Form:
@@ -92,13 +109,13 @@ class _Form:
         page_actions: PageActions,
         values: FormValues,
         groups: list[str],
-        picture: str,
+        pictures: tuple[str, str],
         leave_to: str,
         ahead: timedelta,
     ) -> None:
         self._ahead = ahead
         self._who, self._page_actions, self._values, self._groups = who, page_actions, values, groups
-        self._picture, self._leave_to = picture, leave_to
+        self._leave_to = leave_to
         self._fields = Fields(values, who.say, self._find_problems)
         self._vod_only: list[ui.element] = []
         t = who.t
@@ -110,23 +127,28 @@ class _Form:
                     self._draw_playing()
                 self._vod_only.append(part)
                 self._latency = self._draw_latency()
-                ConnectionEditor(who, "source_options", values, values.source_connection, self._fields)
+                self._draw_connection("source_options", values.source_connection)
+                AirEditor(who, values.air, self._fields, pictures[1])
             with card(t("form.destination")):
-                DestinationEditor(who, values, self._fields)
+                DestinationEditor(who, "destination", values, self._fields)
                 self._draw_codecs()
-                ConnectionEditor(who, "destination_options", values, values.destination_connection, self._fields)
+                self._draw_connection("destination_options", values.destination_connection)
+                DestinationsEditor(who, values.destinations, self._fields)
             with card(t("form.window")):
                 WindowEditor(self._who.t, self._fields, values.window, self._now)
             with card(t("form.about")):
                 self._draw_about()
             with card(t("form.mark")):
-                MarkEditor(who, values, picture)
+                MarkEditor(who, values, pictures[0])
             self._trouble = ui.label().classes("problem")
             with ui.element("div").classes("form-foot"):
                 ui.button(t("cancel"), on_click=self._leave, color=None).props("flat no-caps")
                 words = t("form.save") if values.seen else t("form.create")
                 ui.button(words, on_click=self._submit).props("unelevated no-caps")
         self._apply_kind()
+
+    def _draw_connection(self, end: str, one: ConnectionValues) -> None:
+        ConnectionEditor(self._who, end, one, self._fields, lambda: self._values.usable_options[end])
 
     def _draw_kind(self) -> None:
         t = self._who.t
@@ -221,7 +243,7 @@ class _Form:
                 task_id = seen.task_id
                 await self._page_actions.update(self._who, task_id, self._values.changes(now), seen.version)
         except ActionError as error:
-            rest = self._fields.refuse(error.field, error.why)
+            rest = self._fields.refuse(shown_field(error.field or ""), error.why)
             self._trouble.set_text(rest or "")
         else:
             ui.navigate.to(f"/tasks/{task_id}")
