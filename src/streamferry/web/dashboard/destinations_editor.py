@@ -62,7 +62,7 @@ class DestinationsEditor:
                     made = self._fields.text(f"{name}.name", t("destinations.name"), one.name, _write_to(one, "name"))
                     made.props(f"maxlength={NAME.max_chars}")
                     choices: dict[Any, str] = {None: t("form.latency_of_task")}
-                    choices |= {each: t(f"latency.{each}") for each in Latency}
+                    choices |= {each: t(f"latency.{each.value}") for each in Latency}
                     self._choice(f"{name}.latency", "form.latency_name", choices, one, "latency")
                 if isinstance(one, FurtherDestination):
                     self._draw_rest(index, name, one)

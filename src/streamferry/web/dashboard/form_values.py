@@ -192,6 +192,9 @@ class FormValues:
         """The draft of a change to the task that was seen: emptied fields are cleared. Raises InvalidField."""
         draft = self.new_task(now)
         cleared: dict[str, Any] = {name: CLEARED for name in CLEARABLE if not getattr(draft, name)}
+        if draft.destinations is not None:
+            # They have the options of the first, too.
+            cleared.pop("destination_options")
         return replace(draft, group=None, **cleared)
 
     @property
