@@ -172,6 +172,8 @@ class RunningTask:
     in_trouble: bool
     #: If it has several.
     destinations: tuple[DestinationRecord, ...] = ()
+    #: If it has further inputs or a slate.
+    on_air: OnAir | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from streamferry.media.watermark import Watermark
 from streamferry.relay.status import Playhead, State
 from streamferry.store import destination_cells, digests, freshness, pictures, task_destinations
 from streamferry.store.cells import read_time, reason_cells
+from streamferry.store.on_air import read_on_air
 from streamferry.store.records import LockedTask, RunningTask, TaskCount, TaskRecord
 from streamferry.store.schema import run, task, task_destination, task_spec, worker
 from streamferry.store.seal import Seal
@@ -216,12 +217,12 @@ async def running(connection: AsyncConnection) -> list[RunningTask]:
         *(freshness.STATE, freshness.measured(run.c.kbps_out), run.c.bytes_out, run.c.dropped_tags, run.c.retries),
         *(freshness.measured(run.c.kbps_in), run.c.worker_id, run.c.media_time_ms, run.c.sound_drift_ms),
         *(run.c.lost_ms, run.c.lost_packets, run.c.rtt_ms, run.c.retransmits, run.c.delivery_kbps),
-        *(freshness.IS_TROUBLED, run.c.destinations),
+        *(freshness.IS_TROUBLED, run.c.destinations, sa.case((freshness.IS_SILENT, None), else_=run.c.on_air)),
     )
     found = await connection.execute(sa.select(run.c.task_id, *columns).where(run.c.worker_id.is_not(None)))
     return [
-        RunningTask(task_id, read_state(state), *[*numbers, destination_cells.read(each)])
-        for task_id, state, *numbers, each in found
+        RunningTask(task_id, read_state(state), *[*numbers, destination_cells.read(each), read_on_air(on_air)])
+        for task_id, state, *numbers, each, on_air in found
     ]
 
 

@@ -124,6 +124,14 @@ TASK_DELIVERY = Family(
     "What the line to the destination took in its last burst, which may be faster than the stream.",
     ("task",),
 )
+#: The number of an input, 0 for the source, ``slate`` or ``insert``: no more series than there may be inputs and two.
+TASK_ON_AIR = Family(
+    "task_on_air",
+    Kind.GAUGE,
+    "1 for what is on air of a task with further inputs or a slate: the number of an input (0 is the source), slate "
+    "or insert.",
+    ("task", "shown"),
+)
 
 #: A destination is told by its number, from 1 to 10, so that there are never more series, and no key is in one.
 DESTINATION_STATE = Family(
@@ -157,7 +165,7 @@ FAMILIES = (
     *(TASKS, TROUBLED, LATE_TASKS, SENT_RATE, CAPACITY, LOAD, CPU, MEMORY, LATE, PREPARING),
     *(RECEIVED, SENT, DROPPED, REPAIRS, RETRIES, CALLBACKS, CALLBACK_LAG),
     *(TASK_STATE, TASK_TROUBLED, TASK_RATE, TASK_SENT, TASK_MEDIA, TASK_DROPPED, TASK_RETRIES, TASK_DRIFT),
-    *(TASK_LOST, TASK_LOST_PACKETS, TASK_RTT, TASK_RETRANSMITS, TASK_DELIVERY),
+    *(TASK_LOST, TASK_LOST_PACKETS, TASK_RTT, TASK_RETRANSMITS, TASK_DELIVERY, TASK_ON_AIR),
     *(DESTINATION_STATE, DESTINATION_RATE, DESTINATION_DROPPED, DESTINATION_RETRIES),
 )
 
@@ -288,6 +296,8 @@ class _Look(Collector):
         known = [((one.task_id,), one) for one in running if one.rtt_ms is not None]
         yield _family(TASK_RTT, [(labels, (one.rtt_ms or 0) / 1000) for labels, one in known])
         yield _family(TASK_RETRANSMITS, [(labels, one.retransmits or 0) for labels, one in known])
+        shown = [(one.task_id, one.on_air) for one in running if one.on_air is not None]
+        yield _family(TASK_ON_AIR, [((name, str(it.shown if it.input is None else it.input)), 1) for name, it in shown])
         each = [((one.task_id, str(to.id)), to) for one in running for to in one.destinations]
         yield _family(DESTINATION_STATE, [((*labels, to.state.value), 1) for labels, to in each])
         yield _family(DESTINATION_RATE, [(labels, to.kbps_out) for labels, to in each])

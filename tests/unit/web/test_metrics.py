@@ -1,7 +1,9 @@
 """What /metrics says, parsed as Prometheus parses it."""
 
 from collections import Counter
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -13,7 +15,9 @@ from streamferry.control.pulse import Pulse
 from streamferry.media.errors import Fault
 from streamferry.media.url import MediaUrl
 from streamferry.net.disk import Disk
+from streamferry.reasons import Reason
 from streamferry.relay import DestinationStatus, RelayStatus, State, Totals
+from streamferry.relay.status import OnAir, Shown
 from streamferry.store import Store, assignments, due, workers
 from streamferry.web.metrics import FAMILIES, Kind, Metrics
 from streamferry.worker import Report, WorkerHealth
@@ -58,13 +62,14 @@ async def task_id(store: Store) -> str:
     await actions.stop_task(await actions.create_task(make_spec(destination=other)))
     async with store.read() as connection:
         (mine,), _ = await assignments.read(connection, store.seal, "one", {})
-    counts = {"media_time_ms": 4500, "bytes_out": 77, "kbps_out": 2000, "dropped_tags": 1, "retries": 2}
+    counts: dict[str, Any] = {"media_time_ms": 4500, "bytes_out": 77, "kbps_out": 2000, "dropped_tags": 1, "retries": 2}
     counts |= {"lost_ms": 2500, "lost_packets": 12, "retransmits": 7, "delivery_kbps": 9000}
     each = (
         DestinationStatus("1", State.STREAMING, kbps_out=1500),
         DestinationStatus("4", State.RETRYING, kbps_out=500, dropped_tags=8, retries=9),
     )
-    status = RelayStatus(State.STREAMING, sound_drift_ms=-1250, rtt_ms=20.5, destinations=each, **counts)
+    on_air = OnAir(Shown.SLATE, datetime.now(UTC), Reason.text("gone"))
+    status = RelayStatus(State.STREAMING, sound_drift_ms=-1250, rtt_ms=20.5, destinations=each, on_air=on_air, **counts)
     report = Report(task_id, mine.epoch, mine.version, status, (), {}, None, None)
     async with store.write() as connection:
         await assignments.report(connection, "one", [report], load=1, health=HEALTH)
@@ -117,6 +122,7 @@ async def test_each_running_task_if_wanted(store: Store, task_id: str) -> None:
         ("streamferry_task_rtt_seconds", task_id): 0.0205,
         ("streamferry_task_retransmits_total", task_id): 7,
         ("streamferry_task_delivery_kbps", task_id): 9000,
+        ("streamferry_task_on_air", task_id, "slate"): 1,
         ("streamferry_task_destination_state", task_id, "1", "streaming"): 1,
         ("streamferry_task_destination_state", task_id, "4", "retrying"): 1,
         ("streamferry_task_destination_sent_kbps", task_id, "1"): 1500,

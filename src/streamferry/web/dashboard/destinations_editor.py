@@ -59,7 +59,9 @@ class DestinationsEditor:
                     on = ui.switch(t("form.push_to"), value=one.enabled)
                     on.on_value_change(lambda event: setattr(one, "enabled", event.value))
                 with ui.element("div").classes("pair"):
-                    made = self._fields.text(f"{name}.name", t("destinations.name"), one.name, _write_to(one, "name"))
+                    made = self._fields.text(
+                        f"{name}.name", t("form.destination_name"), one.name, _write_to(one, "name")
+                    )
                     made.props(f"maxlength={NAME.max_chars}")
                     choices: dict[Any, str] = {None: t("form.latency_of_task")}
                     choices |= {each: t(f"latency.{each.value}") for each in Latency}

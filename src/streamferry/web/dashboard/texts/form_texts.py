@@ -42,6 +42,7 @@ TEXTS = {
     "form.copy": ("Copy of a task", "复制任务"),
     "form.create": ("Create task", "创建任务"),
     "form.destination": ("Destination", "推流目标"),
+    "form.destination_name": ("Its name, such as the platform's", "名称，例如平台名"),
     "form.destination_number": ("Destination {number}", "推流目标 {number}"),
     "form.destinations": ("Further destinations", "更多推流目标"),
     "form.destinations_hint": (
