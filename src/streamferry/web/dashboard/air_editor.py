@@ -61,7 +61,7 @@ class AirEditor:
     def _draw_input(self, index: int, one: InputValues) -> None:
         t, name = self._who.t, f"inputs[{index}]"
         title = t("air.input", number=index + 1)
-        with ui.element("div").classes("item").props("role=group") as group:
+        with ui.element("div").classes("part").props("role=group") as group:
             group.props["aria-label"] = title
             with ui.element("div").classes("grow item-fields"):
                 with ui.element("div").classes("item-title"):

@@ -51,7 +51,7 @@ class DestinationsEditor:
 
     def _draw_one(self, index: int, one: RoleValues) -> None:
         t, name = self._who.t, f"{_FIELD}[{index}]"
-        with ui.element("div").classes("item").props("role=group") as group:
+        with ui.element("div").classes("part").props("role=group") as group:
             group.props["aria-label"] = self._title(index)
             with ui.element("div").classes("grow item-fields"):
                 with ui.element("div").classes("item-title"):
