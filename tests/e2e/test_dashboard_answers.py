@@ -15,6 +15,7 @@ from kit.clips import ClipFactory
 from kit.service_program import ServiceProgram
 from kit.shared_service import KEY_ID, SECRET
 from kit.visitor import enter, visitor
+from kit.waiting import wait_for
 from streamferry.cli.commands import app
 from streamferry.client import LiveService
 
@@ -85,6 +86,38 @@ def test_who_may_only_read_changes_nothing(member: httpx.Client, shared_service:
         assert reader.post("sign-out").status_code == 303
         gone = reader.get("tasks")
         assert (gone.status_code, gone.headers["location"]) == (303, "/dashboard/sign-in?next=/dashboard/tasks")
+
+
+def test_who_may_only_read_is_offered_no_switch(member: httpx.Client, shared_service: ServiceProgram) -> None:
+    """Neither of inputs nor of destinations nor of workers. For who may, each button says what it is for: three were
+    called "Show".
+    """
+    now = int(datetime.now(UTC).timestamp())
+    task = {
+        "Type": 0,
+        "SrcAddr": "rtmp://127.0.0.1:9/live/a",
+        "Slate": {"Title": "Soon"},
+        "StartTime": now,
+        "EndTime": now + 3600,
+        "Destinations": [{"DstAddr": f"rtmp://127.0.0.1:9/live/{name}", "Name": name} for name in ("One", "Two")],
+        "Title": "Switched",
+    }
+    with LiveService(shared_service.url, KEY_ID, SECRET) as client:
+        task_id = client.create_pull_to_push_task(task)["Result"]["TaskId"]
+    command = ["key", "create", "--read-only", "--json", "--data-dir", str(shared_service.data)]
+    pair = json.loads(CliRunner().invoke(app, command).stdout)
+    deeds = {
+        f"tasks/{task_id}": ("Show: The slate", "Show: By the rules", "Push to One", "Remove Two"),
+        "workers": ("Cordon: ", "Drain: "),
+    }
+    wait_for("a worker", lambda: "worker-line" in member.get("workers").text)
+    with visitor(shared_service.url) as reader:
+        enter(reader, pair["access_key_id"], pair["secret_access_key"])
+        for path, names in deeds.items():
+            seen, open_to_all = member.get(path).text, reader.get(path).text
+            for name in names:
+                assert f'"aria-label":"{name}' in seen, name
+                assert f'"aria-label":"{name}' not in open_to_all, name
 
 
 def test_what_is_not_there_is_said_in_the_frame(shared_service: ServiceProgram) -> None:

@@ -33,6 +33,14 @@ def name_of(choice: Choice, t: Translate) -> str:
     return t("air.input", number=choice) if choice else t("air.first")
 
 
+def name_of_told(told: object, t: Translate) -> str:
+    """The same of what an event calls ``input 0``, ``slate`` or ``insert``."""
+    kind, _, number = str(told).partition(" ")
+    if kind == "input" and number.isdecimal():
+        return name_of(int(number), t)
+    return name_of(kind, t) if kind in ("slate", "insert") else str(told)
+
+
 class AirView:
     """Made once per page; hidden for a task with one source and no slate."""
 
@@ -100,6 +108,7 @@ class AirView:
                         self._chips[choice] = ui.label(t("air.now")).classes("chip s-streaming")
                     if self._who.session.can_write:
                         button = ui.button(t("air.show"), on_click=lambda chosen=choice: self._switch(chosen))
+                        button.props["aria-label"] = f"{t('air.show')}: {name_of(choice, t)}"
                         self._buttons[choice] = button.props("flat dense no-caps")
 
     async def _switch(self, choice: Choice) -> None:

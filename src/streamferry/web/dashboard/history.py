@@ -11,6 +11,7 @@ from streamferry.reasons import Reason
 from streamferry.relay.status import State
 from streamferry.store.records import DeliveryRecord
 from streamferry.tasks.model import DeliveryState
+from streamferry.web.dashboard.air_view import name_of_told
 from streamferry.web.dashboard.frame import Visitor
 from streamferry.web.dashboard.keyed import KeyedLines, Show
 from streamferry.web.dashboard.page_actions import PageActions
@@ -200,7 +201,7 @@ class History:
         why = Reason.of_told(detail)
         words = [self._who.say(why)] if why is not None else []
         if event.kind == "switched":
-            words.insert(0, f"{detail.get('from')} → {detail.get('to')}")
+            words.insert(0, " → ".join(name_of_told(detail.get(one), t) for one in ("from", "to")))
         if state := detail.get("destination_state"):
             words.insert(0, f"{detail['destination']} · {t(f'state.{state}')}")
         if "worker" in detail:
