@@ -87,7 +87,7 @@ def start(
 
 @worker.command("list")
 def show_all(url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
-    """List workers, oldest first: those that run, and those that did in the last hour."""
+    """List workers, oldest first: those that run, that did in the last hour, and that are cordoned."""
     with session(url, "worker") as service:
         for one in service.call("GET", "/workers")["workers"]:
             _show(one, as_json)

@@ -23,7 +23,7 @@ _SHOWN = sa.select(
 
 
 async def all_workers(connection: AsyncConnection) -> list[WorkerRecord]:
-    """Workers that have a lease or had one in the last hour, oldest first."""
+    """Workers that have a lease or had one in the last hour, and those that are to take no tasks; oldest first."""
     return [_record(row) for row in (await connection.execute(_SHOWN)).mappings()]
 
 

@@ -33,8 +33,9 @@ _MARGIN_MS = 500
 LEASE_MS = round(LEASE_S * 1000) + _MARGIN_MS
 #: A store that was not written to for longer was unavailable, and nobody could renew: less than any lease.
 PULSE_GAP_MS = 3_000
-#: Rows of workers that are gone are kept this long, to be shown.
-_KEEP_GONE_MS = 3_600_000
+#: Rows of workers that are gone are kept this long, to be shown; of those that are to take no tasks, so that they take
+#: none when their machines come back from repair.
+_KEEP_GONE_MS, _KEEP_CORDONED_MS = 3_600_000, 7 * 24 * 3_600_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,9 @@ async def register(
     intents = sa.select(worker.c.intent, worker.c.intent_ms).where(worker.c.id == worker_id)
     intent = (await connection.execute(intents)).first()
     await _free(connection, run.c.worker_id == worker_id, now, Reason.of(Code.TASK_WORKER_LOST_LEASE))
-    is_forgotten = sa.func.abs(worker.c.lease_ms) <= now - _KEEP_GONE_MS
+    since_ms, cordoned_since_ms = (sa.literal(now - kept, sa.BigInteger) for kept in (_KEEP_GONE_MS, _KEEP_CORDONED_MS))
+    kept_since_ms = sa.case((worker.c.intent == Intent.OPEN.value, since_ms), else_=cordoned_since_ms)
+    is_forgotten = sa.func.abs(worker.c.lease_ms) <= kept_since_ms
     await connection.execute(worker.delete().where(sa.or_(worker.c.id == worker_id, is_forgotten)))
     length_ms = round(lease_s * 1000) + _MARGIN_MS
     await connection.execute(

@@ -14,8 +14,9 @@ from streamferry.media.url import MediaUrl
 from streamferry.relay.spec import Codecs
 from streamferry.relay.status import RelayStatus, State
 from streamferry.store import Store, due
+from streamferry.store.database import read_now_ms
 from streamferry.store.records import Intent
-from streamferry.store.schema import run, task
+from streamferry.store.schema import run, task, worker
 from streamferry.store.workers import Traits
 from streamferry.tasks.errors import WorkerNotFound
 from streamferry.tasks.model import TaskItem, TaskKind
@@ -317,3 +318,18 @@ async def test_what_has_no_other_place_does_not_keep_the_rest_of_a_drained_worke
     await machines.actions.set_intent("a", Intent.DRAINING)
     await Scheduler(machines.store).run_once()
     assert await machines.moving("a") == [free]
+
+
+async def test_a_cordon_outlives_a_machine_that_is_away_for_days(machines: Machines) -> None:
+    """As for its repair; of other workers that are gone nothing is kept after an hour."""
+    for name in ("a", "b"):
+        await machines.start(name)
+    await machines.actions.set_intent("a", Intent.CORDONED)
+    async with machines.store.write() as connection:
+        gone_ms = await read_now_ms(connection) - 2 * 24 * 3_600_000
+        await connection.execute(worker.update().values(lease_ms=-gone_ms))
+    await machines.start("c")
+    assert {one.worker_id for one in await machines.actions.list_workers()} == {"a", "c"}
+    await machines.start("a")
+    shown = {one.worker_id: one.intent for one in await machines.actions.list_workers()}
+    assert shown == {"a": Intent.CORDONED, "c": Intent.OPEN}

@@ -1,6 +1,7 @@
 """Tasks whose window recurs, on SQLite and on PostgreSQL."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -138,6 +139,10 @@ async def test_after_the_last_window_it_has_ended(store: Store) -> None:
     before = await actions.last_event()
     await scheduler.run_once()
     assert await actions.last_event() == before
+    await actions.update_task(only, lambda spec: replace(spec, title="another") if spec else make_spec())
+    await scheduler.run_once()
+    kinds = [event.kind for event in await actions.list_feed(only)]
+    assert kinds.count(MOVED_ON) == 1
 
 
 @pytest.mark.parametrize(
