@@ -99,7 +99,8 @@ async def test_what_is_done_to_the_picture_is_changed_while_on_air(
 async def test_a_skip_is_of_what_plays_now_and_not_of_an_insert_that_waits(
     relays, destination: Destination, clips: ClipFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The list goes on with its next item at once, though a file is open that is to be played later."""
+    """The list goes on with its next item at once, though a file is open that is to be played later; and that is not in
+    the way of one that is to be played now."""
     monkeypatch.setattr(keeper, "OPEN_EARLY_S", 7200.0)
     clip = MediaUrl.parse(str(clips("close_keyframes")))
     spec = replace(RelaySpec.vod([Item(clip), Item(clip, 10)], destination.url()), slate=Slate())
@@ -111,4 +112,6 @@ async def test_a_skip_is_of_what_plays_now_and_not_of_an_insert_that_waits(
     await until("visits", lambda: len(destination.publishes[0].frames(VIDEO)) > frames + 20)
     relay.update(replace(spec, orders=(insert, Order(2, time.time()))))
     await until("the second", lambda: relay.status.playhead is not None and relay.status.playhead.item == 1, 20)
+    relay.update(replace(spec, orders=(insert, Order(3, time.time(), Item(clip, 12)))))
+    await until("a file that was ordered later, for now", lambda: str(relay.status.on_air) == "insert")
     await relay.stop()

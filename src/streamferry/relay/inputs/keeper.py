@@ -69,7 +69,7 @@ class InputsKeeper:
         self._insert: ListInput | None = None
         self._orders: list[Order] = []
         self._last_order = 0
-        self._insert_at = 0.0
+        self._insert_order = Order(0, 0.0)
         self._tasks: dict[RunningInput, asyncio.Task[None]] = {}
         # The number of what is on air by the rules; while a file is inserted, of what it is played over.
         self._chosen = 0
@@ -230,19 +230,23 @@ class InputsKeeper:
             self._orders = [order for order in self._orders if order.item is not None]
             if is_skipped and self._shown is not insert and isinstance(self._shown, ListInput):
                 self._shown.skip()
+        first = min(self._orders, key=lambda order: order.at, default=None)
+        if insert is not None and insert is not self._shown and first is not None and first.at < self._insert_order.at:
+            # It was opened before its time, and another came to be before it.
+            self._orders.append(self._insert_order)
+            self._end(insert)
+            insert = self._insert = None
         if insert is None:
-            for order in sorted(self._orders, key=lambda order: order.at):
-                if order.item is not None and order.at - OPEN_EARLY_S <= time.time():
-                    self._orders.remove(order)
-                    self._insert, self._insert_at = self._open_insert(order.item), order.at
-                    break
+            if first is not None and first.item is not None and first.at - OPEN_EARLY_S <= time.time():
+                self._orders.remove(first)
+                self._insert, self._insert_order = self._open_insert(first.item), first
             return False
         insert.visit(now)
         if insert is self._shown:
             if not insert.is_over and not is_skipped:
                 return True
             self._end_insert(now)
-        elif insert.is_open and time.time() >= self._insert_at:
+        elif insert.is_open and time.time() >= self._insert_order.at:
             self._show(insert, now)
             self._note_on_air(self._chosen, Reason.of(Code.ON_AIR_INSERT), Shown.INSERT)
             return True

@@ -1,5 +1,6 @@
 """The application of REST: routes behind the gate, its own document and page, and uniform refusals."""
 
+import re
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -83,12 +84,15 @@ async def _answer_rest_error(_: Request, error: Exception) -> Response:
 #: Replacements for messages of pydantic that are not for users.
 _WORDS = {"missing": "is required", "extra_forbidden": "there is no such field"}
 
+#: How pydantic tells the forms that a field may have apart, within the names of fields.
+_FORM = re.compile(r"constrained-[a-z]+|[A-Z][a-z]+Body|literal\[.*\]|datetime")
+
 
 async def _answer_invalid(_: Request, error: Exception) -> Response:
     """The first invalid field, without repeating its value."""
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
-    place, *parts = first["loc"]
+    place, *parts = (part for part in first["loc"] if not _FORM.fullmatch(str(part)))
     name = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts).lstrip(".")
     if first["type"] == "json_invalid" or (place == "body" and not parts):
         return RestError(422, "invalid_body", "the body must be a JSON object").response()

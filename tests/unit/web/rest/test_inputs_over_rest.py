@@ -213,3 +213,14 @@ async def test_an_insert_that_would_never_come_is_refused(rest: Rest) -> None:
         at = (datetime.now(UTC) + timedelta(days=days)).isoformat()
         body = {"url": "https://h.example/x.mp4", "at": at}
         assert (await rest.refusal(422, "POST", f"{one}/insert", body))["field"] == "at"
+
+
+async def test_a_field_of_several_forms_is_named_as_it_is_given(rest: Rest) -> None:
+    """Without the names that forms have in our code."""
+    path = f"/tasks/{(await rest.create(inputs=[CAMERA]))['task_id']}"
+    for method, one, body, field in (
+        ("POST", "/switch", {"input": -1}, "input"),
+        ("PATCH", "", {"end_at": "soon"}, "end_at"),
+        ("PATCH", "", {"destination": {"server": 5, "key": ""}}, "destination"),
+    ):
+        assert (await rest.refusal(422, method, path + one, body))["field"] == field
