@@ -9,11 +9,13 @@ import pytest
 
 from streamferry.control.address_rules import address_rules
 from streamferry.media.peer_options import CONNECT_PARAMETERS, OPTION_NAMES
+from streamferry.media.slate import SlateKind
 from streamferry.media.url import MediaUrl
 from streamferry.net.folders import Folders
 from streamferry.relay.spec import Codecs, Latency
 from streamferry.tasks.draft import decide_spec
 from streamferry.tasks.texts import TEXTS
+from streamferry.web.dashboard.air_values import InputValues
 from streamferry.web.dashboard.connection_values import ConnectionValues, HeaderValues
 from streamferry.web.dashboard.form_values import FormValues, SourceValues
 from streamferry.web.dashboard.texts import LANGUAGES, sayer
@@ -85,8 +87,29 @@ def form(dice: random.Random) -> FormValues:
     values.callback_url = dice.choice(("", "https://a.example/", typed(dice)))
     if dice.random() < 0.2:
         values.window.end = typed(dice)
+    if dice.random() < 0.4:
+        add_to(values, dice)
     values.is_endless, values.loops = dice.random() < 0.7, dice.choice((1, 3, None, 0.5, 1e300))
     return values
+
+
+def add_to(values: FormValues, dice: random.Random) -> None:
+    """Further destinations and inputs, and a slate."""
+    for _ in range(dice.choice((0, 0, 1, 2))):
+        values.destinations.add()
+        one = values.destinations.others[-1]
+        one.is_apart, one.destination = dice.random() < 0.8, typed(dice)
+        one.server, one.key = dice.choice((f"rtmps://b.example/{one.id}", typed(dice))), typed(dice)
+        one.name, one.backup_of, one.enabled = dice.choice(("", "b", typed(dice))), None, values.kind is Kind.LIVE
+    for _ in range(dice.choice((0, 0, 1))):
+        kind = dice.choice(list(Kind))
+        usual = "rtmp://a.example/live/x" if kind is Kind.LIVE else "/films/a.mp4"
+        values.air.inputs.append(InputValues(kind, [SourceValues(dice.choice((usual, typed(dice))))]))
+    slate = values.air.slate
+    slate.kind = dice.choice((None, None, *SlateKind))
+    slate.title, slate.text, slate.clip.url = (dice.choice(("", "/films/a.mp4", typed(dice))) for _ in range(3))
+    slate.color, slate.picture = dice.choice(("#000000", typed(dice))), dice.choice(("", typed(dice)))
+    values.air.switch_after_s = dice.choice((3, 3, 3, None, 0.5, 1e300, float("nan")))
 
 
 def fields_of(values: FormValues) -> set[str]:
@@ -101,7 +124,12 @@ def fields_of(values: FormValues) -> set[str]:
     ):
         names |= {f"{end}.{name}" for name in OPTION_NAMES}
         names |= {f"{end}.headers[{index}].{name}" for index in range(len(one.headers)) for name in ("name", "value")}
-    return names
+    for index in range(len(values.destinations.others) + 1):
+        names |= {f"destinations[{index}]{part}" for part in ("", ".name", ".server", ".key")}
+    for index in range(len(values.air.inputs)):
+        names |= {f"inputs[{index}].sources[0].{name}" for name in ("url", "start_s", "end_s")}
+    names |= {f"slate.{name}" for name in ("title", "text", "color", "picture", "clip")}
+    return names | {"switching.switch_after_s", "switching.return_after_s"}
 
 
 @pytest.mark.parametrize("seed", range(6))
