@@ -208,6 +208,7 @@ async def _relay(
         live = await looks_live(urls[0], network, source_options)
     elif live is None and any(url.is_rtmp for url in urls):
         raise ValueError("source: a live stream cannot be in a list with others")
+    further = tuple(Destination(str(number), url, destination_options) for number, url in enumerate(others, start=2))
     if live:
         if offsets or end_offsets:
             raise ValueError("--offset and --end-offset are for files, and the source is live")
@@ -227,12 +228,8 @@ async def _relay(
             source_options=source_options,
             destination_options=destination_options,
             destination_id="1",
-            others=tuple(
-                Destination(str(number), url, destination_options) for number, url in enumerate(others, start=2)
-            ),
+            others=further,
         )
-    elif others:
-        raise ValueError("--to: several destinations are for a live source")
     else:
         spec = RelaySpec.vod(
             items,
@@ -248,6 +245,8 @@ async def _relay(
             pre_download=choices.pre_download,
             source_options=source_options,
             destination_options=destination_options,
+            destination_id="1",
+            others=further,
         )
     spec = replace(spec, more_inputs=await inputs.parse(network), slate=inputs.slate, switching=inputs.switching)
     async with RelayHost(network=network) as host:

@@ -62,7 +62,7 @@ class Watermark(Model):
 
 
 class Destination(Model):
-    """One of several destinations of a live task: streamferry's own addition to the API."""
+    """One of several destinations of a task: streamferry's own addition to the API."""
 
     id: int | None = None
     dst_addr: str | None = None

@@ -258,6 +258,8 @@ def _spec_of_source(spec: TaskSpec, playhead: Playhead, mark: Watermark | None) 
         keeps_time=spec.continue_strategy is ContinueStrategy.AT_BREAK_PLUS_ELAPSED,
         source_options=spec.source_options,
         destination_options=first.options,
+        destination_id=str(first.id),
+        others=_others(others, first, spec.latency),
     )
 
 

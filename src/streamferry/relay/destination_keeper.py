@@ -56,7 +56,7 @@ class DestinationKeeper:
                 is_followed = False
                 try:
                     await self._source.catch_up()
-                    if lost_at is not None and context.spec.keeps_time:
+                    if lost_at is not None and context.spec.keeps_time and way is flow:
                         way.outlet.note_lost(round((loop.time() - lost_at) * 1000))
                     lost = way.attach_session(session, time.monotonic())
                     context.note(destination, Phase.UP)

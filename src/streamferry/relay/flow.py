@@ -217,6 +217,9 @@ class LiveFlow(Flow):
 
     def attach_feed(self, feed: Feed, now: float) -> "asyncio.Future[SourceError]":
         """Start pulling, at once; the future gets the error with which the feed ended."""
+        # It, or the inlet it reads, may have been here before: only what comes from now on is to be added.
+        self._finished_bytes_in -= feed.bytes_in
+        self._finished_lost_packets -= feed.lost_packets
         self._feed = feed
         self._feed_lost = asyncio.get_running_loop().create_future()
         self.visit(now)
@@ -240,6 +243,17 @@ class LiveFlow(Flow):
     def lead(self) -> Branch:
         """See ``Flow``."""
         return self._lead
+
+    @property
+    def has_all_sessions(self) -> bool:
+        """Whether media is being sent to every destination."""
+        return all(branch.outlet.session is not None for branch in (self._lead, *self._others))
+
+    @property
+    def is_drained(self) -> bool:
+        """Whether each destination that is there has acknowledged all by the last liveness check."""
+        outlets = [branch.outlet for branch in (self._lead, *self._others)]
+        return all(outlet.is_drained for outlet in outlets if outlet.session is not None)
 
     def branch(self, outlet: Outlet | None = None) -> Branch:
         """One for a further destination."""

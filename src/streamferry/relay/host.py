@@ -232,7 +232,8 @@ class Relay:
                 final = await self._run.run()
                 if not self._is_renewed:
                     return final
-                self._replace_run(self._spec)
+                place = self._run.place_in(self._spec)
+                self._replace_run(self._spec if place is None else replace(self._spec, playhead=place))
                 continue
             except Exception:
                 self._log.exception("a run failed inside streamferry; it is built anew")

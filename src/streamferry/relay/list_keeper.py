@@ -44,7 +44,7 @@ class ListKeeper:
         self._prepared = prepared
         self._lead_ms = lead_ms
         self._on_item = on_item
-        self._position = ListPosition(context.spec.playhead, time.monotonic())
+        self._position = ListPosition(context.spec.playhead, time.monotonic(), lead_ms)
         self._feed: FileFeed | None = None
         # By item, the latest last: why it was not played the last time it was due.
         self._skipped: dict[int, MediaError] = {}

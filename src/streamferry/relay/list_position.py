@@ -17,9 +17,10 @@ _SET_ON_MS = 1000
 
 
 class ListPosition:
-    """Follows the playhead of one run; ``now`` is monotonic, in seconds."""
+    """Follows the playhead of one run; ``now`` is monotonic, in seconds. ``lead_ms``: so much it is ahead of time."""
 
-    def __init__(self, start: Playhead, now: float) -> None:
+    def __init__(self, start: Playhead, now: float, lead_ms: int = LEAD_MS) -> None:
+        self._lead_s = lead_ms / 1000
         self._playhead = start
         # A list that has not begun yet has nothing to catch up with.
         self._since: float | None = now if start != START else None
@@ -28,7 +29,7 @@ class ListPosition:
     def note(self, playhead: Playhead, now: float) -> None:
         """Note the list's current position, in terms of what was sent: that is one lead ahead of time."""
         if playhead != self._playhead:
-            self._playhead, self._since = playhead, now + LEAD_MS / 1000
+            self._playhead, self._since = playhead, now + self._lead_s
 
     def note_end(self, item: int, end_ms: int | None) -> None:
         """Note where an item ends, if that is known."""

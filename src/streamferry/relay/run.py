@@ -143,6 +143,14 @@ class RelayRun:
         """Where the list would be if it had never stopped; None when it would have been played out."""
         return self._source.where_now()
 
+    def place_in(self, spec: RelaySpec) -> Playhead | None:
+        """Where another run of that spec is to go on with the list of this one; None if it is not the same list."""
+        if spec.is_live or self._context.spec.is_live or spec.items != self._context.spec.items:
+            return None
+        if spec.keeps_time:
+            return self.where_now() or Playhead(spec.loops)
+        return self.status.playhead
+
     @property
     def goes_on(self) -> bool:
         """Whether the broadcast goes on in another run: this one is not unpublished as it stops."""

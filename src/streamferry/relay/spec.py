@@ -164,7 +164,7 @@ ORDER_STALE_S = 30.0
 
 
 class RunKind(Enum):
-    """What makes a run: one live source, one list of files, or several inputs."""
+    """What makes a run: one live source, one list of files to one destination, or anything with more than that."""
 
     LIVE = "live"
     LIST = "list"
@@ -182,8 +182,8 @@ class RelaySpec:
     ``watermark`` is laid over the picture: of files once, when they are prepared, of a live stream all the time.
     ``silence``: sources without sound get silent AAC. ``latency``: of a live source. ``codecs``: what the
     destination takes. ``source_options`` and ``destination_options``: how these peers are reached and what they are
-    told, all sources alike. ``others``: further destinations of a live stream, in order, besides the first one, whose
-    id is ``destination_id``.
+    told, all sources alike. ``others``: further destinations, in order, besides the first one, whose id is
+    ``destination_id``.
 
     ``more_inputs``: what is shown while the source cannot be, by preference, and ``slate`` while none of them can be;
     ``switching`` has the rules, and ``pinned`` is the input (or ``SLATE``) that was asked for by hand.
@@ -274,7 +274,7 @@ class RelaySpec:
     @property
     def kind(self) -> RunKind:
         """What kind of run it needs."""
-        if self.more_inputs or self.slate is not None:
+        if self.more_inputs or self.slate is not None or (self.others and not self.is_live):
             return RunKind.INPUTS
         return RunKind.LIVE if self.is_live else RunKind.LIST
 
@@ -286,8 +286,6 @@ class RelaySpec:
     def _check_others(self) -> None:
         if len(self.others) >= MAX_DESTINATIONS:
             raise InvalidPart("destinations", Code.FIELD_DESTINATION_COUNT, count=MAX_DESTINATIONS)
-        if self.kind is RunKind.LIST:
-            raise InvalidPart("destinations", Code.FIELD_DESTINATIONS_LIVE)
         before: dict[str, MediaUrl] = {self.destination_id: self.destination}
         for other in self.others:
             with _named("destinations"):
@@ -377,6 +375,8 @@ class RelaySpec:
         keeps_time: bool = False,
         source_options: PeerOptions = NO_OPTIONS,
         destination_options: PeerOptions = NO_OPTIONS,
+        destination_id: str = "",
+        others: tuple[Destination, ...] = (),
     ) -> "RelaySpec":
         """A relay of files played in order, ``loops`` times. Raises ValueError naming the field."""
         return cls(
@@ -395,4 +395,6 @@ class RelaySpec:
             keeps_time=keeps_time,
             source_options=source_options,
             destination_options=destination_options,
+            destination_id=destination_id,
+            others=others,
         )

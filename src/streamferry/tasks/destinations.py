@@ -15,7 +15,7 @@ from streamferry.relay.spec import MAX_DESTINATIONS, Latency
 from streamferry.tasks import checks
 from streamferry.tasks.checks import AddressRules
 from streamferry.tasks.errors import InvalidField
-from streamferry.tasks.model import TaskDestination, TaskKind
+from streamferry.tasks.model import TaskDestination
 from streamferry.tasks.options import Cleared, OptionsDraft, decide_options
 from streamferry.tasks.texts import FreeText
 
@@ -79,7 +79,6 @@ def decide_destinations(
     first: DestinationDraft,
     edit: DestinationEdit | None,
     present: Sequence[TaskDestination],
-    kind: TaskKind,
     rules: AddressRules,
 ) -> tuple[TaskDestination, ...]:
     """All of them. ``given``: all as they are wanted; else ``first``, and ``edit``. Raises InvalidField."""
@@ -107,7 +106,7 @@ def decide_destinations(
             raise InvalidField(f"{field}.id", Code.FIELD_DESTINATION_TWICE, name=str(number))
         options = "destination_options" if is_first else f"{field}.options"
         found.append(_decide(field, options, draft, number, present_one, found, rules))
-    _check_all(found, kind)
+    _check_all(found)
     return tuple(found)
 
 
@@ -168,9 +167,7 @@ def _decide(
     return TaskDestination(number, url, name, enabled, latency, options, backup_of)
 
 
-def _check_all(found: Sequence[TaskDestination], kind: TaskKind) -> None:
-    if kind is not TaskKind.LIVE and sum(one.enabled for one in found) > 1:
-        raise InvalidField("destinations", Code.FIELD_DESTINATIONS_LIVE)
+def _check_all(found: Sequence[TaskDestination]) -> None:
     if not any(one.enabled for one in found):
         raise InvalidField("destinations", Code.FIELD_DESTINATIONS_OFF)
     seen: dict[str, int] = {}

@@ -132,7 +132,6 @@ def decide_spec(draft: TaskDraft, current: TaskSpec | None, now: datetime, rules
         DestinationDraft(to=draft.destination, options=draft.destination_options),
         draft.destination_edit,
         current.destinations if current else (),
-        kind,
         rules,
     )
     source_options = decide_options(

@@ -196,11 +196,6 @@ class Fields:
     FIELD_DESTINATION_COUNT = ReasonCode(
         "field.destination_count", "at most {count} destinations are possible", "最多 {count} 个推流目标"
     )
-    FIELD_DESTINATIONS_LIVE = ReasonCode(
-        "field.destinations_live",
-        "several destinations are for live sources; a list has one",
-        "多个推流目标仅用于直播来源；列表只有一个",
-    )
     FIELD_DESTINATION_TWICE = ReasonCode("field.destination_twice", "{name} is there twice", "{name} 出现了两次")
     FIELD_DESTINATION_OR_LIST = ReasonCode(
         "field.destination_or_list",

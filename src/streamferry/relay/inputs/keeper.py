@@ -8,10 +8,12 @@ last one ended, in the publish session that is open. What has to wait is done by
 import asyncio
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from streamferry.media.errors import MediaError, SourceError
 from streamferry.prepare.store import PreparedStore
+from streamferry.push.outlet import STALL_S
 from streamferry.reasons import Code, Reason
 from streamferry.relay.beat import RING_S, Beat
 from streamferry.relay.flow import Feed, LiveFlow
@@ -32,15 +34,14 @@ FRESH_MS = 40
 KEYFRAME_PATIENCE_S = 10.0
 #: So long after its last visit the keeper was held up itself.
 PAUSED_S = 0.7
+#: A list that is alone begins when all its destinations are there, or the first has been there for so long.
+GATHER_S = 2.0
 #: A file that is to be inserted is opened so long before its time.
 OPEN_EARLY_S = 20.0
 
 
 class InputsKeeper:
     """A ``SourceKeeper``. ``on_switch`` is called inside the beat whenever something else comes on air."""
-
-    #: What could not be played is told by its input.
-    skipped: MediaError | None = None
 
     def __init__(
         self,
@@ -79,13 +80,30 @@ class InputsKeeper:
         # Since when a switch waits for a keyframe, and to which input.
         self._waits_for: tuple[int, float] | None = None
         self._visited_at = time.monotonic()
+        # Of a list that is alone: since when a destination has been there, and since when it has been over.
+        self._taken_since: float | None = None
+        self._over_since: float | None = None
+
+    @property
+    def _alone(self) -> ListInput | None:
+        """The list, if that is all there is: it has several destinations, and waits while none of them is there."""
+        spec = self._context.spec
+        only = self._inputs[0] if self._inputs else None
+        return only if isinstance(only, ListInput) and not spec.more_inputs and spec.slate is None else None
+
+    @property
+    def skipped(self) -> MediaError | None:
+        """Of a list that is alone. What else could not be played is told by its input."""
+        return None if (alone := self._alone) is None else alone.skipped
 
     def where_now(self) -> Playhead | None:
         """Inputs are always where they are."""
-        return self._context.spec.playhead
+        return self._context.spec.playhead if (alone := self._alone) is None else alone.where_now()
 
     async def catch_up(self) -> None:
-        """Does nothing: what was missed is lost."""
+        """What was missed is lost, unless it was a list that is alone and has waited."""
+        if (alone := self._alone) is not None and not self._flow.has_session:
+            await alone.catch_up()
 
     def look(self, now: float) -> None:
         """Does nothing: its own visits do."""
@@ -111,9 +129,7 @@ class InputsKeeper:
         if self._group is not None:
             self._follow_spec(before)
 
-    def follow_orders(self, before: RelaySpec) -> None:
-        """See ``SourceKeeper``."""
-        self.update(before)
+    follow_orders = update
 
     def _follow_spec(self, before: RelaySpec | None) -> None:
         spec, known = self._context.spec, list(zip(self._specs, self._inputs, strict=True))
@@ -153,7 +169,7 @@ class InputsKeeper:
         if one.is_live:
             made = LiveInput(self._context, one, self._flow, self._scratch)
         else:
-            on_item = self._on_item if is_first else _ignore
+            on_item = self._on_item if is_first else lambda change: None
             listed = self._list_spec(one, is_first=is_first)
             made = ListInput(self._context, listed, self._flow, self._scratch, self._store, on_item=on_item)
         self._run_task(made)
@@ -163,7 +179,8 @@ class InputsKeeper:
         spec = self._context.spec
         if not is_first:
             return spec_of_list(spec, one.items, one.options)
-        return spec_of_list(spec, one.items, one.options, loops=spec.loops, playhead=spec.playhead)
+        listed = spec_of_list(spec, one.items, one.options, loops=spec.loops, playhead=spec.playhead)
+        return replace(listed, keeps_time=spec.keeps_time and spec.slate is None and not spec.more_inputs)
 
     def _run_task(self, one: RunningInput) -> None:
         assert self._group is not None
@@ -193,6 +210,9 @@ class InputsKeeper:
                 one.health.alive_at += paused_s
         for one in self._inputs:
             one.visit(now)
+        if (alone := self._alone) is not None:
+            self._visit_alone(alone, now)
+            return
         slate = self._slate
         if slate is not None:
             slate.visit(now)
@@ -219,8 +239,42 @@ class InputsKeeper:
         first = self._inputs[0]
         if isinstance(first, ListInput):
             self._context.first_list = first.list_feed
-            if first.is_over and self._shown is first and self._flow.outlet.is_drained:
-                self._context.finish(State.ENDED)
+            self._finish_after(first, now)
+
+    def _visit_alone(self, alone: ListInput, now: float) -> None:
+        """Play it while a destination is there; from where it was, or where it would be, when one is there again."""
+        context, vitals, listed = self._context, self._context.vitals, alone.vitals.source
+        alone.want(True)
+        context.first_list = vitals.list_feed = alone.list_feed
+        vitals.preparing_percent, self._source.error = alone.vitals.preparing_percent, listed.error
+        if listed.phase is not self._source.phase and listed.phase in (Phase.UP, Phase.RETRYING):
+            if listed.error is not None and listed.phase is Phase.RETRYING:
+                vitals.note_failure(self._source, listed.error)
+            context.note(self._source, listed.phase)
+        if alone.has_failed and not vitals.has_streamed:
+            context.finish(State.FAILED)
+        if alone.is_open:
+            self._flow.has_media.set()
+        if self._visit_insert(now):
+            return
+        if not self._flow.has_session:
+            self._taken_since = None
+            if self._shown is alone:
+                self._shown = None
+                self._flow.release_feed()
+                alone.release(now)
+        elif self._shown is None and alone.is_open:
+            self._taken_since = self._taken_since or now
+            if self._shown_last is not None or self._flow.has_all_sessions or now - self._taken_since >= GATHER_S:
+                self._show(alone, now)
+        self._finish_after(alone, now)
+
+    def _finish_after(self, first: ListInput, now: float) -> None:
+        """End the run when its list is over and has arrived wherever it is taken."""
+        is_over = first.is_over and self._shown in (first, None)
+        self._over_since = (self._over_since or now) if is_over else None
+        if self._over_since is not None and (self._flow.is_drained or now - self._over_since >= STALL_S):
+            self._context.finish(State.ENDED)
 
     def _visit_insert(self, now: float) -> bool:
         """Follow the orders that are due, and play what they say; whether a file is played over what is on air."""
@@ -344,7 +398,3 @@ def _take(known: list[tuple[Input, RunningInput]], one: Input) -> RunningInput |
 def _encoding_of(spec: RelaySpec) -> tuple[object, ...]:
     """All that is done to what inputs send, on its way."""
     return spec.watermark, spec.codecs, spec.silence, spec.normalize
-
-
-def _ignore(change: ItemChange) -> None:
-    """Items of other lists than that of the source are not reported."""

@@ -23,7 +23,7 @@ from streamferry.relay.list_flow import ListFlow
 from streamferry.relay.list_keeper import ListKeeper
 from streamferry.relay.prepared_list import PreparedList
 from streamferry.relay.spec import ENDLESS, Item, RelaySpec
-from streamferry.relay.status import START, ItemChange, Playhead
+from streamferry.relay.status import START, ItemChange, Playhead, State
 from streamferry.relay.vitals import Vitals
 
 
@@ -92,6 +92,30 @@ class ListInput:
         return self._vitals.source.error or self._keeper.skipped
 
     @property
+    def vitals(self) -> Vitals:
+        """How its list is doing."""
+        return self._vitals
+
+    @property
+    def skipped(self) -> MediaError | None:
+        """See ``SourceKeeper``."""
+        return self._keeper.skipped
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether none of its items can ever be played."""
+        over = self._context.over
+        return over.done() and over.result() is State.FAILED
+
+    def where_now(self) -> Playhead | None:
+        """See ``SourceKeeper``."""
+        return self._keeper.where_now()
+
+    async def catch_up(self) -> None:
+        """See ``SourceKeeper``."""
+        await self._keeper.catch_up()
+
+    @property
     def list_feed(self) -> FileFeed | None:
         """What plays its files, once it was wanted."""
         return self._vitals.list_feed
@@ -138,6 +162,8 @@ class ListInput:
         """See ``RunningInput``."""
         self._feed = None
         if self._inlet is not None:
+            # Where it is now: it may be asked for where it would be.
+            self._keeper.look(now)
             self._inlet.close()
             self._inlet = None
 

@@ -198,8 +198,7 @@ class TaskBody(Body):
     Stream: str | None = Field(None, description="Stream name of the destination, likewise; a query may follow it.")
     Destinations: list[DestinationBody] | None = Field(
         None,
-        description="All destinations of a live task, at most 10, the first among them, instead of `DstAddr`. An "
-        "extension of ours.",
+        description="All destinations, at most 10, the first among them, instead of `DstAddr`. An extension of ours.",
     )
     CallbackURL: str | None = Field(
         None, description="Address that callbacks are sent to: http or https, at most 2,000 characters."

@@ -121,7 +121,7 @@ class TaskFields(Body):
     """Of its destination, the first if it has several."""
     destinations: Annotated[list[ListedDestination], Field(min_length=1, max_length=MAX_DESTINATIONS)] | None = None
     """All destinations, in order, instead of ``destination`` and its options. The task's state is that of the first
-    one that is switched on. Several are for live tasks."""
+    one that is switched on."""
     inputs: Annotated[list[InputBody], Field(max_length=MAX_INPUTS - 1)] | None = None
     """Further inputs, in order of preference after the sources."""
     slate: SlateBody | None = None
