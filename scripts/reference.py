@@ -171,6 +171,8 @@ _EVENTS: dict[CallbackEvent, str] = {
     "again in a minute, as the file or the stream may be there then.",
     CallbackEvent.ENDED: "EndTime has come, or a finite list has played to its end.",
     CallbackEvent.DELETED: "The task was deleted.",
+    CallbackEvent.CONTENT_FOUND: "Something is wrong with the content of a task that is watched.",
+    CallbackEvent.CONTENT_OVER: "It is not wrong any more, or nothing is sent that could be looked at.",
     CallbackEvent.SWITCHED: "Something else came on air: an input, the slate, or a file that was inserted.",
 }
 

@@ -52,6 +52,15 @@ _OPTIONS: dict[str, Any] = {
         float | None,
         typer.Option(show_default=False, help="An input is down after so many seconds without media; else 3."),
     ],
+    "watch": Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FAULT[=THRESHOLD[/SECONDS]]",
+            show_default=False,
+            help="Watch the content: black, frozen, silent, low_bitrate or keyframes_far_apart; repeat it. `none`: no "
+            "longer.",
+        ),
+    ],
     "return_after": Annotated[
         float | None,
         typer.Option(show_default=False, help="A preferred input is shown again after so many good seconds; else 30."),
@@ -84,6 +93,8 @@ def air_fields(arguments: dict[str, Any]) -> dict[str, Any]:
         "return_after_s": arguments.pop("return_after", None),
     }
     fields: dict[str, Any] = {}
+    if watch := arguments.pop("watch", None):
+        fields["watch"] = {} if watch == ["none"] else dict(_rule(one) for one in watch)
     if addresses:
         fields["inputs"] = [] if addresses == ["none"] else [_input(address, warm) for address in addresses]
     if slate is not None:
@@ -91,6 +102,16 @@ def air_fields(arguments: dict[str, Any]) -> dict[str, Any]:
     if told := {name: value for name, value in rules.items() if value is not None}:
         fields["switching"] = told
     return fields
+
+
+def _rule(text: str) -> tuple[str, dict[str, float]]:
+    name, _, rest = text.partition("=")
+    threshold, _, seconds = rest.partition("/")
+    try:
+        told = {"threshold": threshold, "duration_s": seconds}
+        return name, {field: float(value) for field, value in told.items() if value}
+    except ValueError:
+        raise ValueError(f"--watch: {text} must be like silent or silent=-50/30") from None
 
 
 def _input(address: str, warm: bool) -> dict[str, Any]:

@@ -223,6 +223,7 @@ def relay_spec_of(spec: TaskSpec, playhead: Playhead) -> RelaySpec:
         switching=spec.switching,
         pinned=spec.pinned,
         orders=spec.orders,
+        watch=spec.watch,
     )
 
 

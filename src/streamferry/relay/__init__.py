@@ -9,6 +9,7 @@ from streamferry.relay.list_position import advance, move, move_ends
 from streamferry.relay.spec import ENDLESS, Destination, Item, Latency, RelaySpec
 from streamferry.relay.status import (
     DestinationStatus,
+    Found,
     ItemChange,
     ItemStep,
     OnAir,
@@ -27,6 +28,7 @@ __all__ = [
     "LEAD_MS",
     "Destination",
     "DestinationStatus",
+    "Found",
     "Item",
     "ItemChange",
     "ItemStep",

@@ -12,6 +12,7 @@ from streamferry.store import destination_cells, events, pictures, sealing, task
 from streamferry.store.cells import reason_cells
 from streamferry.store.database import now_ms
 from streamferry.store.events import NewEvent, playhead_detail
+from streamferry.store.found import dump_found
 from streamferry.store.on_air import dump_on_air
 from streamferry.store.schema import run, task
 from streamferry.store.seal import Seal
@@ -201,7 +202,7 @@ _STATUS = (
     .values(
         {
             name: sa.bindparam(f"to_{name}")
-            for name in ("state", "fault", "destinations", "on_air", *_COUNTS, *_REASON, *_TROUBLE)
+            for name in ("state", "fault", "destinations", "on_air", "found", *_COUNTS, *_REASON, *_TROUBLE)
         }
         # The store decides since when: a worker only knows the trouble that it has seen itself.
         | {
@@ -243,6 +244,7 @@ async def _write_statuses(connection: AsyncConnection, reports: Sequence[Report]
             "to_state": status.state.value,
             "to_fault": status.fault.value if status.fault else None,
             "to_on_air": dump_on_air(status.on_air),
+            "to_found": dump_found(status.found),
             **{f"to_{name}": getattr(status, name) for name in _COUNTS},
             "to_destinations": destination_cells.write(status.destinations),
             **reason_cells(status.why, "to_"),
@@ -331,6 +333,8 @@ def _kind(change: Change) -> str:
         return "destination_changed"
     if change.switch is not None:
         return CallbackEvent.SWITCHED.value
+    if change.content is not None:
+        return (CallbackEvent.CONTENT_OVER if change.is_over else CallbackEvent.CONTENT_FOUND).value
     return "starting" if change.starting else change.status.state.value
 
 
@@ -356,6 +360,8 @@ def _change_detail(change: Change) -> dict[str, object]:
             "to": str(switch.after),
             **switch.after.why.told(),
         }
+    if (found := change.content) is not None:
+        detail = {"retries": detail["retries"], "content": found.fault.value, **found.why.told()}
     return {**detail, "state": change.status.state.value}
 
 

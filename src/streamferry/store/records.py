@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Any
 
 from streamferry.reasons import Reason
-from streamferry.relay.status import OnAir, Playhead, State
+from streamferry.relay.status import Found, OnAir, Playhead, State
 from streamferry.tasks.model import ApiStatus, CallbackEvent, DeliveryState, TaskSpec, decide_api_status
 from streamferry.worker import WorkerHealth
 
@@ -91,6 +91,7 @@ class TaskRecord:
     #: While it runs, if it has several.
     destinations: tuple[DestinationRecord, ...] = ()
     on_air: OnAir | None = None
+    found: tuple[Found, ...] = ()
 
     @property
     def reason(self) -> str | None:
@@ -174,6 +175,7 @@ class RunningTask:
     destinations: tuple[DestinationRecord, ...] = ()
     #: If it has further inputs or a slate.
     on_air: OnAir | None = None
+    found: tuple[Found, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

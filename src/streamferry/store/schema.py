@@ -139,6 +139,8 @@ run = sa.Table(
     sa.Column("trouble_tries", sa.Integer, nullable=False, server_default="0"),
     # JSON of ``relay.OnAir``, of a task with several inputs or a slate.
     sa.Column("on_air", sa.Text, nullable=True),
+    # JSON: what is wrong with the content, if that is watched.
+    sa.Column("found", sa.Text, nullable=True),
     sa.Column("event_seq", sa.Integer, nullable=False),
     # Its worker is to give it back at its next keyframe, for another one.
     sa.Column("moves", sa.Boolean, nullable=False, server_default=sa.false()),

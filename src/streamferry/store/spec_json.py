@@ -13,6 +13,7 @@ from streamferry.media.slate import Slate, SlateKind
 from streamferry.media.url import REDACTED, MediaUrl
 from streamferry.media.watermark import Watermark
 from streamferry.reasons import Code, InvalidValue, Reason
+from streamferry.relay.eyes.judge import NOTHING, ContentFault, Rule, Watch
 from streamferry.relay.inputs.policy import SWITCHING, Switching
 from streamferry.relay.spec import Codecs, Item, Latency, Order
 from streamferry.tasks.errors import InvalidField
@@ -113,6 +114,7 @@ class _Stored(_AsTheyAre):
     switching: tuple[float, float, bool] | None = None
     pinned: int | None = None
     orders: list[tuple[int, float, tuple[str, float, float] | None]] = []
+    watch: dict[str, tuple[float, float]] = {}
 
 
 #: As they are stored: by names of the cloud API, since the first version.
@@ -159,6 +161,7 @@ def serialize_spec(spec: TaskSpec) -> str:
         switching=None if spec.switching == SWITCHING else astuple(spec.switching),
         pinned=spec.pinned,
         orders=[(one.number, one.at, None if one.item is None else _revealed(one.item)) for one in spec.orders],
+        watch={fault.value: astuple(rule) for fault in ContentFault if (rule := spec.watch.rule(fault)) is not None},
         source_form=_FORMS[spec.source_form],
         continue_strategy=int(spec.continue_strategy),
         watermark=None if watermark is None else (watermark.pos_x, watermark.pos_y, watermark.ratio),
@@ -211,6 +214,7 @@ def parse_spec(
             orders=tuple(
                 Order(number, at, None if item is None else Item(*_parsed(item))) for number, at, item in stored.orders
             ),
+            watch=Watch(**{name: Rule(*rule) for name, rule in stored.watch.items()}) if stored.watch else NOTHING,
             source_form=_FORM_OF[stored.source_form],
             continue_strategy=ContinueStrategy(stored.continue_strategy),
         )

@@ -14,6 +14,7 @@ from streamferry.relay.status import Playhead, State, Trouble
 from streamferry.store import destination_cells, freshness
 from streamferry.store.cells import read_json, read_member, read_number, read_reason, read_time
 from streamferry.store.database import now_ms
+from streamferry.store.found import read_found
 from streamferry.store.on_air import read_on_air
 from streamferry.store.records import TaskRecord, TroubleRecord
 from streamferry.store.schema import mailbox, picture, run, task, task_spec
@@ -95,6 +96,7 @@ def task_of(seal: Seal, row: sa.RowMapping) -> TaskRecord:
         server_ack_s=None if is_silent else row["server_ack_s"],
         retries=read_number(row["retries"]),
         on_air=None if is_silent else read_on_air(row["on_air"]),
+        found=() if is_silent else read_found(row["found"]),
         fault=None if fault is None else read_member(Fault, fault, Fault.SERVICE).value,
         why=why,
         worker_id=row["worker_id"],

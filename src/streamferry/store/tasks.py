@@ -11,6 +11,7 @@ from streamferry.media.watermark import Watermark
 from streamferry.relay.status import Playhead, State
 from streamferry.store import destination_cells, digests, freshness, pictures, task_destinations
 from streamferry.store.cells import read_time, reason_cells
+from streamferry.store.found import read_found
 from streamferry.store.on_air import read_on_air
 from streamferry.store.records import LockedTask, RunningTask, TaskCount, TaskRecord
 from streamferry.store.schema import run, task, task_destination, task_spec, worker
@@ -88,6 +89,7 @@ IDLE: dict[str, object] = {
     "server_ack_s": None,
     "destinations": None,
     "on_air": None,
+    "found": None,
 }
 #: Values of a run row that is not in trouble.
 NO_TROUBLE: dict[str, object] = {
@@ -218,11 +220,15 @@ async def running(connection: AsyncConnection) -> list[RunningTask]:
         *(freshness.measured(run.c.kbps_in), run.c.worker_id, run.c.media_time_ms, run.c.sound_drift_ms),
         *(run.c.lost_ms, run.c.lost_packets, run.c.rtt_ms, run.c.retransmits, run.c.delivery_kbps),
         *(freshness.IS_TROUBLED, run.c.destinations, sa.case((freshness.IS_SILENT, None), else_=run.c.on_air)),
+        sa.case((freshness.IS_SILENT, None), else_=run.c.found),
     )
-    found = await connection.execute(sa.select(run.c.task_id, *columns).where(run.c.worker_id.is_not(None)))
+    rows = await connection.execute(sa.select(run.c.task_id, *columns).where(run.c.worker_id.is_not(None)))
     return [
-        RunningTask(task_id, read_state(state), *[*numbers, destination_cells.read(each), read_on_air(on_air)])
-        for task_id, state, *numbers, each, on_air in found
+        RunningTask(
+            *(task_id, read_state(state)),
+            *[*numbers, destination_cells.read(each), read_on_air(on_air), read_found(found)],
+        )
+        for task_id, state, *numbers, each, on_air, found in rows
     ]
 
 

@@ -19,6 +19,7 @@ from streamferry.media.peer_options import NO_OPTIONS, End
 from streamferry.media.url import REDACTED, MediaUrl
 from streamferry.media.watermark import Watermark
 from streamferry.reasons import Code, Reason
+from streamferry.relay.eyes.judge import NOTHING
 from streamferry.relay.inputs.policy import SWITCHING
 from streamferry.relay.spec import ENDLESS, Codecs, Latency
 from streamferry.tasks import checks
@@ -55,6 +56,7 @@ from streamferry.tasks.options import CLEARED as CLEARED
 from streamferry.tasks.options import Cleared as Cleared
 from streamferry.tasks.options import OptionsDraft, decide_options
 from streamferry.tasks.texts import TEXTS
+from streamferry.tasks.watching import WatchDraft, decide_watch
 from streamferry.tasks.windows import Endless, SeriesDraft, decide_window
 
 _Value = TypeVar("_Value")
@@ -112,6 +114,7 @@ class TaskDraft:
     inputs: Sequence[InputDraft] | Cleared | None = None
     slate: SlateDraft | Cleared | None = None
     switching: SwitchingDraft | None = None
+    watch: WatchDraft | Cleared | None = None
     texts: Mapping[str, str | Cleared] = field(default_factory=dict)
 
 
@@ -180,7 +183,7 @@ def decide_spec(draft: TaskDraft, current: TaskSpec | None, now: datetime, rules
 
 
 def _decide_air(draft: TaskDraft, current: TaskSpec | None, rules: AddressRules) -> dict[str, Any]:
-    """The further inputs, the slate and what goes with them."""
+    """The further inputs, the slate and what goes with them; and what the content is watched for."""
     inputs, slate = (current.inputs, current.slate) if current is not None else ((), None)
     if draft.inputs is CLEARED:
         inputs = ()
@@ -191,12 +194,18 @@ def _decide_air(draft: TaskDraft, current: TaskSpec | None, rules: AddressRules)
     elif draft.slate is not None:
         slate = decide_slate(draft.slate, slate, rules)
     switching = current.switching if current is not None else SWITCHING
+    watch = current.watch if current is not None else NOTHING
+    if isinstance(draft.watch, Cleared):
+        watch = NOTHING
+    elif draft.watch is not None:
+        watch = decide_watch(draft.watch)
     return {
         "inputs": inputs,
         "slate": slate,
         "switching": switching if draft.switching is None else decide_switching(draft.switching, switching),
         "pinned": keep_pinned(current.pinned, inputs, slate) if current is not None else None,
         "orders": current.orders if current is not None else (),
+        "watch": watch,
     }
 
 

@@ -12,6 +12,7 @@ from streamferry.media.peer_options import NO_OPTIONS, PeerOptions
 from streamferry.media.slate import Slate
 from streamferry.media.url import MediaUrl
 from streamferry.media.watermark import Watermark, check_place
+from streamferry.relay.eyes.judge import NOTHING, Watch
 from streamferry.relay.inputs.policy import SWITCHING, Switching
 from streamferry.relay.spec import Codecs, Latency, Order
 from streamferry.tasks.series import Series
@@ -60,6 +61,9 @@ class CallbackEvent(StrEnum):
     DELETED = "deleted"
     #: Something else came on air: another input, the slate, or a file that was inserted.
     SWITCHED = "switched"
+    #: Something is wrong with the content that is sent, of a task that is watched; and no longer.
+    CONTENT_FOUND = "content_found"
+    CONTENT_OVER = "content_over"
 
 
 class DeliveryState(StrEnum):
@@ -163,7 +167,7 @@ class TaskSpec(TaskTexts):
     ``placement``: labels of the worker that it needs, and ``priority``: which task is taken first; see ``placement``.
     ``source_options``: of all sources. ``watermark``: as it
     was given, or as the store has it. ``destination`` and what begins with that word are of the first destination;
-    ``others`` are the rest. ``inputs``, ``slate``, ``switching``, ``pinned``, ``orders``:
+    ``others`` are the rest. ``inputs``, ``slate``, ``switching``, ``pinned``, ``orders``, ``watch``:
     see ``relay.spec.RelaySpec``.
     """
 
@@ -199,6 +203,7 @@ class TaskSpec(TaskTexts):
     switching: Switching = SWITCHING
     pinned: int | None = None
     orders: tuple[Order, ...] = ()
+    watch: Watch = NOTHING
 
     @property
     def destinations(self) -> tuple[TaskDestination, ...]:

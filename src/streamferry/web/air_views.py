@@ -1,17 +1,19 @@
 """Further inputs, the slate and what is on air, as views: what may be shown of them."""
 
+from collections.abc import Sequence
 from typing import Any
 
+from streamferry.relay.eyes.judge import ContentFault
 from streamferry.relay.inputs.policy import SLATE, Switching
-from streamferry.relay.status import OnAir
+from streamferry.relay.status import Found, OnAir
 from streamferry.tasks.inputs import picture_reference
 from streamferry.tasks.model import TaskSpec
 from streamferry.web.addresses import show_source
-from streamferry.web.views import InputView, Kind, OnAirView, SlateView, SourceView, SwitchingView
+from streamferry.web.views import FoundView, InputView, Kind, OnAirView, RuleView, SlateView, SourceView, SwitchingView
 
 
 def show_air(spec: TaskSpec) -> dict[str, Any]:
-    """The fields of a ``TaskView``: inputs, slate, switching and pinned."""
+    """The fields of a ``TaskView``: inputs, slate, switching, watch and pinned."""
     return {
         "inputs": [
             InputView(
@@ -25,6 +27,11 @@ def show_air(spec: TaskSpec) -> dict[str, Any]:
         ],
         "slate": _show_slate(spec),
         "switching": show_switching(spec.switching),
+        "watch": {
+            fault: RuleView(threshold=rule.threshold, duration_s=rule.duration_s)
+            for fault in ContentFault
+            if (rule := spec.watch.rule(fault)) is not None
+        },
         "pinned": "slate" if spec.pinned == SLATE else spec.pinned,
     }
 
@@ -55,3 +62,8 @@ def show_on_air(on_air: OnAir | None) -> OnAirView | None:
     if on_air is None:
         return None
     return OnAirView(shown=on_air.shown, input=on_air.input, since_at=on_air.since, **on_air.why.told())
+
+
+def show_found(found: Sequence[Found]) -> list[FoundView]:
+    """What is wrong with the content."""
+    return [FoundView(fault=one.fault, since_at=one.since, **one.why.told()) for one in found]

@@ -159,13 +159,20 @@ DESTINATION_RETRIES = Family(
     ("task", "destination"),
 )
 
+TASK_FOUND = Family(
+    "task_content_fault",
+    Kind.GAUGE,
+    "1 while something is wrong with the content of a task that is watched: black, frozen, silent and so on.",
+    ("task", "fault"),
+)
+
 #: All metrics; those of single tasks only if the settings ask for them.
 FAMILIES = (
     *(BUILD, STORE_UP, STORE_AWAY, STORE_LOG, DISK_FREE),
     *(TASKS, TROUBLED, LATE_TASKS, SENT_RATE, CAPACITY, LOAD, CPU, MEMORY, LATE, PREPARING),
     *(RECEIVED, SENT, DROPPED, REPAIRS, RETRIES, CALLBACKS, CALLBACK_LAG),
     *(TASK_STATE, TASK_TROUBLED, TASK_RATE, TASK_SENT, TASK_MEDIA, TASK_DROPPED, TASK_RETRIES, TASK_DRIFT),
-    *(TASK_LOST, TASK_LOST_PACKETS, TASK_RTT, TASK_RETRANSMITS, TASK_DELIVERY, TASK_ON_AIR),
+    *(TASK_LOST, TASK_LOST_PACKETS, TASK_RTT, TASK_RETRANSMITS, TASK_DELIVERY, TASK_ON_AIR, TASK_FOUND),
     *(DESTINATION_STATE, DESTINATION_RATE, DESTINATION_DROPPED, DESTINATION_RETRIES),
 )
 
@@ -293,6 +300,8 @@ class _Look(Collector):
         yield _family(TASK_DRIFT, drifts)
         yield _family(TASK_LOST, [((one.task_id,), one.lost_ms / 1000) for one in running])
         yield _family(TASK_LOST_PACKETS, [((one.task_id,), one.lost_packets) for one in running])
+        found = [((one.task_id, content.fault.value), 1.0) for one in running for content in one.found]
+        yield _family(TASK_FOUND, found)
         known = [((one.task_id,), one) for one in running if one.rtt_ms is not None]
         yield _family(TASK_RTT, [(labels, (one.rtt_ms or 0) / 1000) for labels, one in known])
         yield _family(TASK_RETRANSMITS, [(labels, one.retransmits or 0) for labels, one in known])

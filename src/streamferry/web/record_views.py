@@ -12,7 +12,7 @@ from streamferry.tasks.series import Series
 from streamferry.tasks.texts import TEXTS
 from streamferry.tasks.times import NEVER
 from streamferry.web.addresses import show_callback, show_source
-from streamferry.web.air_views import show_air, show_on_air
+from streamferry.web.air_views import show_air, show_found, show_on_air
 from streamferry.web.event_views import EventView
 from streamferry.web.views import (
     DestinationRunView,
@@ -151,6 +151,7 @@ def _show_run(record: TaskRecord) -> RunView:
         fault=Fault(record.fault) if record.fault else None,
         **(record.why.told() if record.why else NOT_TOLD),
         trouble=_show_trouble(record),
+        found=show_found(record.found),
         on_air=show_on_air(record.on_air),
     )
 

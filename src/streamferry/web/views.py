@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from streamferry.media.errors import Fault
 from streamferry.media.slate import SlateKind
+from streamferry.relay.eyes.judge import ContentFault
 from streamferry.relay.spec import Codecs, Latency
 from streamferry.relay.status import Shown, State
 
@@ -94,6 +95,23 @@ class OnAirView(View):
     since_at: datetime
     reason: str
     """Why."""
+    reason_code: str
+    reason_params: dict[str, Any]
+
+
+class RuleView(View):
+    """When something is wrong with the content."""
+
+    threshold: float
+    duration_s: float
+
+
+class FoundView(View):
+    """What is wrong with the content that is sent."""
+
+    fault: ContentFault
+    since_at: datetime
+    reason: str
     reason_code: str
     reason_params: dict[str, Any]
 
@@ -203,6 +221,8 @@ class RunView(View):
     """What ``reason`` is made from, as with ``trouble``."""
     reason_params: dict[str, Any] | None
     trouble: TroubleView | None
+    found: list[FoundView]
+    """What is wrong with the content, of a task that is watched."""
     on_air: OnAirView | None
     """Null for a task with one source and no slate. While the slate is on air the state is ``streaming``."""
 
@@ -296,6 +316,8 @@ class TaskView(View):
     """Further inputs, in order of preference after the sources."""
     slate: SlateView | None
     switching: SwitchingView
+    watch: dict[ContentFault, RuleView]
+    """What the content is watched for."""
     pinned: int | Literal["slate"] | None
     """The input, or the slate, that was asked for by hand; null: by the rules."""
     note: str

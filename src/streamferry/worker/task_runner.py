@@ -29,6 +29,7 @@ from streamferry.relay import (
     move_ends,
 )
 from streamferry.relay.preview import Viewer
+from streamferry.worker.content import content_changes
 from streamferry.worker.items import ItemFilter
 from streamferry.worker.ledger import Assignment, Change, Outcome, Report, Usage
 
@@ -293,6 +294,8 @@ class TaskRunner:
         for one in status.destinations[1:]:
             if known.get(one.id) != _verdict(one):
                 self._keep(Change(status, now, destination=one))
+        for change in content_changes(before, status, now):
+            self._keep(change)
         self._stir()
 
     def _note_item(self, item: ItemChange) -> None:
@@ -366,7 +369,7 @@ def _verdict(status: RelayStatus | DestinationStatus) -> tuple[object, ...]:
 def _besides_counters(status: RelayStatus) -> tuple[object, ...]:
     """What is reported at once: all but how large the counters are."""
     return (
-        *(status.state, status.fault, status.why, status.trouble, status.on_air),
+        *(status.state, status.fault, status.why, status.trouble, status.on_air, status.found),
         *(status.playhead, status.item_end_ms, status.preparing_percent),
         *((one.id, *_verdict(one), one.trouble) for one in status.destinations),
         *(status.media_time_ms > 0, status.kbps_in > 0, status.kbps_out > 0, status.sound_drift_ms is None),

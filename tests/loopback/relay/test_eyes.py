@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,12 @@ import pytest
 from kit import programs
 from kit.waiting import PATIENCE_S
 from scripted.camera import laid
+from scripted.destination import Destination
+from scripted.source import Source
 from scripted.waiting import until
 from streamferry.media.tag import SEQUENCE_HEADER, VIDEO, LaidTag, Tag
 from streamferry.push import Outlet
+from streamferry.relay import RelaySpec
 from streamferry.relay.eyes.decoders import FfmpegDecoders
 from streamferry.relay.eyes.eyes import Eyes
 from streamferry.relay.eyes.judge import DEFAULTS, Rule, Watch
@@ -136,3 +140,18 @@ async def test_streams_of_all_sizes_share_the_decoders_and_what_is_damaged_harms
         await eyes.aclose()
     assert stages[1].told == []
     assert [faults for _, faults in stages[2].told] == [["black"]]
+
+
+async def test_a_run_tells_what_is_wrong_and_when_it_is_over(relays, destination: Destination, source: Source) -> None:
+    """The first status with it comes by itself, and another when the rules are withdrawn; the stream has no gap."""
+    spec = RelaySpec.live(source.url(), destination.url())
+    relay = relays.host.start(replace(spec, watch=Watch(low_bitrate=Rule(50_000.0, 1.0))))
+    told: list[list[str]] = []
+    relay.watch(lambda status: told.append([one.fault.value for one in status.found]))
+    await until("what is wrong", lambda: ["low_bitrate"] in told)
+    (found,) = relay.status.found
+    assert str(found.why).endswith("kbps are sent")
+    relay.update(spec)
+    await until("that it is over", lambda: told[-1] == [])
+    await relay.stop()
+    assert len(destination.publishes) == 1

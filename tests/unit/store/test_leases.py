@@ -18,6 +18,7 @@ from streamferry.media.url import MediaUrl
 from streamferry.reasons import Code, Reason
 from streamferry.relay import (
     LEAD_MS,
+    Found,
     ItemChange,
     ItemStep,
     OnAir,
@@ -28,6 +29,7 @@ from streamferry.relay import (
     Switch,
     Totals,
 )
+from streamferry.relay.eyes.judge import ContentFault
 from streamferry.store import Store, due, workers
 from streamferry.store import assignments as holds
 from streamferry.store.assignments import HeldTask
@@ -612,6 +614,30 @@ async def test_what_is_on_air_is_kept_and_each_switch_is_an_event(desk: Desk) ->
     assert (await desk.actions.get_task(task_id)).on_air == slate
     await desk.report("one", [report_of(held, RelayStatus(State.STOPPED), outcome=Outcome.HANDED_BACK)])
     assert (await desk.actions.get_task(task_id)).on_air is None
+
+
+async def test_what_is_wrong_with_the_content_is_kept_and_told_when_it_begins_and_when_it_is_over(desk: Desk) -> None:
+    """Shown and counted until it is over, or nobody runs the task any more."""
+    (task_id,) = await desk.make()
+    await desk.register("one")
+    await desk.claim("one")
+    (held,) = await desk.held("one")
+    black = Found(ContentFault.BLACK, datetime(2026, 5, 1, 12, tzinfo=UTC), Reason.of(Code.CONTENT_BLACK))
+    status = RelayStatus(State.STREAMING, found=(black,))
+    await desk.report("one", [report_of(held, status, changes=(Change(status, 0.2, content=black),))])
+    assert (await desk.actions.get_task(task_id)).found == (black,)
+    assert [one.found for one in await desk.actions.list_running()] == [(black,)]
+    well = RelayStatus(State.STREAMING)
+    await desk.report("one", [report_of(held, well, changes=(Change(well, 0.2, content=black, is_over=True),))])
+    assert (await desk.actions.get_task(task_id)).found == ()
+    told = (await desk.actions.list_feed(task_id))[-2:]
+    assert [(one.kind, one.detail["content"], one.detail["reason_code"]) for one in told] == [
+        ("content_found", "black", "content.black"),
+        ("content_over", "black", "content.black"),
+    ]
+    await desk.report("one", [report_of(held, status)])
+    await desk.report("one", [report_of(held, RelayStatus(State.STOPPED), outcome=Outcome.HANDED_BACK)])
+    assert (await desk.actions.get_task(task_id)).found == ()
 
 
 async def test_a_task_that_was_stopped_when_its_worker_died_is_told_as_stopped(desk: Desk) -> None:

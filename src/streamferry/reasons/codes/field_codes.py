@@ -179,6 +179,7 @@ class Fields:
     FIELD_INPUT_COUNT = ReasonCode(
         "field.input_count", "at most {count} more inputs are possible", "最多可再加 {count} 个输入"
     )
+    FIELD_BETWEEN = ReasonCode("field.between", "must be from {least:g} to {most:g}", "须为 {least:g} 至 {most:g}")
     FIELD_SWITCH_SECONDS = ReasonCode(
         "field.switch_seconds", "must be from {least:g} to {most:g} seconds", "须为 {least:g} 至 {most:g} 秒"
     )

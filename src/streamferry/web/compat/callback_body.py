@@ -47,6 +47,9 @@ class CallbackBody(BaseModel):
         None, description="In `switched`: what was on air, as `input 0`, which is the source, `slate` or `insert`."
     )
     To: str | None = Field(None, description="The same: what is on air now; `Reason` says why.")
+    Content: str | None = Field(
+        None, description="In `content_found` and `content_over`: what is wrong, as `black`; `Reason` has words for it."
+    )
     ItemsUntold: int = Field(0, description="Item events left out since the last one, because the items are short.")
     Destination: int | None = Field(
         None, description="Of several destinations the one that it is about. Null: the task has one."
@@ -85,6 +88,7 @@ def body_of(record: DeliveryRecord) -> CallbackBody:
         Final=detail.get("final", False),
         From=detail.get("from"),
         To=detail.get("to"),
+        Content=detail.get("content"),
         ItemsUntold=detail.get("untold", 0),
         Destination=detail.get("destination"),
         DestinationState=detail.get("destination_state"),

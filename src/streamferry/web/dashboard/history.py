@@ -26,12 +26,12 @@ _EVENTS = frozenset(
     (
         *("created", "updated", "disabled", "enabled", "relaunched", "deleted"),
         *("claimed", "lost", "moved_on", "starting", "item_started", "item_failed", "item_finished", "switched"),
-        "destination_changed",
+        *("destination_changed", "content_found", "content_over"),
     )
 )
 #: View -> the kinds of events in it; none is all.
 VIEWS: dict[str, tuple[str, ...]] = {
-    "problems": ("retrying", "stalled", "failed", "lost", "item_failed", "waiting"),
+    "problems": ("retrying", "stalled", "failed", "lost", "item_failed", "waiting", "content_found"),
     "played": ("item_started", "item_failed", "item_finished", "switched"),
     "all": (),
 }

@@ -136,6 +136,13 @@ def callback_trouble_of(task: TaskView, t: Translate) -> str:
     return t("callbacks.not_taken", tries=task.callback_failures) if task.callback_failures else ""
 
 
+def content_of(task: TaskView, say: Say) -> str:
+    """What is wrong with the content that it sends."""
+    found = task.run.found if state_of(task) is State.STREAMING else []
+    whys = [Reason.of_told(one.model_dump()) for one in found]
+    return " · ".join(say(why) for why in whys if why is not None)
+
+
 def recurrence_of(task: TaskView, t: Translate) -> str:
     """Whether its window has no end, or recurs and how."""
     if task.end_at == "never":

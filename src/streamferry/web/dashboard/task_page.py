@@ -69,6 +69,7 @@ class _Content:
                 self._since = time_at("").props("seconds")
                 self._tries = ui.label()
         self._callbacks = ui.label().classes("problem").props("role=status")
+        self._found = ui.label().classes("problem").props("role=status")
         with ui.element("div").classes("task-columns"):
             with ui.element("div").classes("stack"):
                 with card(t("task.seen")):
@@ -125,6 +126,9 @@ class _Content:
         callbacks = show.callback_trouble_of(task, t)
         self._callbacks.set_visibility(callbacks != "")
         self._callbacks.set_text(callbacks)
+        found = show.content_of(task, self._who.say)
+        self._found.set_visibility(found != "")
+        self._found.set_text(found)
         is_seen = state in (State.STREAMING, State.STALLED)
         if self._view.props.get("active") != str(is_seen).lower():
             self._view.props["active"] = str(is_seen).lower()

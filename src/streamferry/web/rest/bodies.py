@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, AwareDatetime, Field, Strict
 
+from streamferry.relay.eyes.judge import ContentFault
 from streamferry.relay.spec import (
     MAX_DESTINATIONS,
     MAX_INPUTS,
@@ -25,6 +26,7 @@ from streamferry.tasks.model import ContinueStrategy, TaskKind
 from streamferry.tasks.options import OptionsDraft
 from streamferry.tasks.placement import HIGHEST_PRIORITY, LOWEST_PRIORITY, MAX_LABELS
 from streamferry.tasks.texts import TEXTS
+from streamferry.tasks.watching import RuleDraft
 from streamferry.tasks.windows import ENDLESS, SeriesDraft
 from streamferry.web.rest.task_parts import (
     NO_NUL,
@@ -71,6 +73,16 @@ class TokenRequest(Body):
     secret_access_key: Annotated[str, Field(max_length=512, repr=False)]
     lifetime_s: Annotated[int, Strict(), Field(ge=60, le=86400)] = 3600
     """How long the token is to be valid."""
+
+
+class RuleBody(Body):
+    """When something is wrong with the content; what is not given has its default."""
+
+    threshold: Annotated[float, Strict()] | None = None
+    """``black``: share of the picture that is black (0.98). ``frozen``: change that counts as none, in % (1).
+    ``silent``: level in dBFS (-60). ``low_bitrate``: kbit/s (100). ``keyframes_far_apart``: seconds (10)."""
+    duration_s: Annotated[float, Strict()] | None = None
+    """How long it has to last: 10, 30, 20, 20 and 20."""
 
 
 class SwitchRequest(Body):
@@ -126,6 +138,8 @@ class TaskFields(Body):
     """Further inputs, in order of preference after the sources."""
     slate: SlateBody | None = None
     switching: SwitchingBody | None = None
+    watch: dict[ContentFault, RuleBody] | None = None
+    """What the content that is sent is watched for, instead of all that the task had."""
 
 
 class NewTask(TaskFields):
@@ -145,7 +159,7 @@ class NewTask(TaskFields):
 
 class TaskPatch(TaskFields):
     """Changes to a task: a field that is not given stays. Null or an empty text clears title, callback_url, watermark,
-    series, placement, options, inputs or slate; for any other field null means that it is not given."""
+    series, placement, options, inputs, slate or watch; for any other field null means that it is not given."""
 
     kind: Kind | None = None
     sources: Annotated[list[SourceBody], Field(min_length=1, max_length=MAX_ITEMS)] | None = None
@@ -250,6 +264,8 @@ def _to_air(body: NewTask | TaskPatch) -> dict[str, Any]:
         given["slate"] = SlateDraft(**dict(body.slate))
     if body.switching is not None:
         given["switching"] = SwitchingDraft(**dict(body.switching))
+    if body.watch:
+        given["watch"] = {fault: RuleDraft(rule.threshold, rule.duration_s) for fault, rule in body.watch.items()}
     return given
 
 
@@ -266,6 +282,7 @@ _AS_THEY_ARE = {one.name for one in fields(TaskDraft)} & TaskPatch.model_fields.
     "inputs",
     "slate",
     "switching",
+    "watch",
     *_OPTIONS,
 }
 

@@ -72,6 +72,8 @@ TEXTS = {
     "event.other": ("Other", "其他"),
     "event.relaunched": ("Started over by a user", "用户重新开始"),
     "event.starting": ("Starting", "开始启动"),
+    "event.content_found": ("Content", "内容异常"),
+    "event.content_over": ("Content is well again", "内容恢复正常"),
     "event.switched": ("On air", "播出切换"),
     "event.updated": ("Changed", "已修改"),
     "fact.drift": ("Sound drift", "音频漂移"),
