@@ -5,6 +5,7 @@
     {"add": [[destination, ...], ...]}         {"added": destinations}; further ones of each live relay, in order
     {"report": true}                  {"states": {state: relays}, "beat_worst_late_ms": ms since the last report,
                                        "dropped_tags": of all relays}
+    {"watch": true or false}          {"watched": n}: whether the content of live relays is watched
     {"preview": true}                 {"address": "host:port", "passes": {task id: pass}}, the id is the relay's number
     {"collect": true}                  {"objects": that the collector knows after a full collection}
     {"stop": true}                                                       {"stopped": relays}; or a number: the latest
@@ -31,6 +32,7 @@ import uvloop
 from streamferry.media.url import MediaUrl
 from streamferry.media.watermark import Watermark
 from streamferry.relay import Destination, Item, Latency, RelaySpec
+from streamferry.relay.eyes.judge import DEFAULTS, NOTHING
 from streamferry.relay.host import Relay, RelayHost
 
 _LINE_MAX = 1 << 20
@@ -49,6 +51,12 @@ def _add(relays: list[Relay], others: list[list[str]]) -> dict[str, Any]:
     for i, addresses in enumerate(others):
         relays[i].update(replace(specs[i], others=_others(addresses)))
     return {"added": sum(map(len, others))}
+
+
+def _watch(relays: list[Relay], *, is_watched: bool) -> dict[str, Any]:
+    for relay, spec in zip(relays, specs, strict=True):
+        relay.update(replace(spec, watch=DEFAULTS if is_watched else NOTHING))
+    return {"watched": len(relays) if is_watched else 0}
 
 
 def _start(host: RelayHost, job: dict[str, Any], relays: list[Relay]) -> dict[str, Any]:
@@ -102,6 +110,8 @@ async def _obey(stack: AsyncExitStack, host: RelayHost, job: dict[str, Any], rel
         return _add(relays, job["add"])
     if "report" in job:
         return await _report(host, relays)
+    if "watch" in job:
+        return _watch(relays, is_watched=job["watch"])
     if "preview" in job:
         return await _offer_previews(stack, relays)
     if "collect" in job:

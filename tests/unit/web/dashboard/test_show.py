@@ -56,6 +56,7 @@ def task(status: Status, state: State, reason: str = "", *, tries: int | None = 
         slate=None,
         switching=show_switching(SWITCHING),
         pinned=None,
+        watch={},
         destination_options={},
         run=RunView(
             state=state,
@@ -69,6 +70,7 @@ def task(status: Status, state: State, reason: str = "", *, tries: int | None = 
             bytes_out=0,
             preparing_percent=None,
             on_air=None,
+            found=[],
             repairs=0,
             sound_drift_s=None,
             dropped_tags=0,
