@@ -15,9 +15,10 @@ from streamferry.control.pulse import Pulse
 from streamferry.media.errors import Fault
 from streamferry.media.url import MediaUrl
 from streamferry.net.disk import Disk
-from streamferry.reasons import Reason
+from streamferry.reasons import Code, Reason
 from streamferry.relay import DestinationStatus, RelayStatus, State, Totals
-from streamferry.relay.status import OnAir, Shown
+from streamferry.relay.eyes.judge import ContentFault
+from streamferry.relay.status import Found, OnAir, Shown
 from streamferry.store import Store, assignments, due, workers
 from streamferry.web.metrics import FAMILIES, Kind, Metrics
 from streamferry.worker import Report, WorkerHealth
@@ -69,6 +70,7 @@ async def task_id(store: Store) -> str:
         DestinationStatus("4", State.RETRYING, kbps_out=500, dropped_tags=8, retries=9),
     )
     on_air = OnAir(Shown.SLATE, datetime.now(UTC), Reason.text("gone"))
+    counts["found"] = (Found(ContentFault.BLACK, datetime.now(UTC), Reason.of(Code.CONTENT_BLACK)),)
     status = RelayStatus(State.STREAMING, sound_drift_ms=-1250, rtt_ms=20.5, destinations=each, on_air=on_air, **counts)
     report = Report(task_id, mine.epoch, mine.version, status, (), {}, None, None)
     async with store.write() as connection:
@@ -111,6 +113,7 @@ async def test_each_running_task_if_wanted(store: Store, task_id: str) -> None:
     assert of_tasks == {
         ("streamferry_task_state", task_id, "streaming"): 1,
         ("streamferry_task_in_trouble", task_id): 0,
+        ("streamferry_task_content_fault", task_id, "black"): 1,
         ("streamferry_task_sent_kbps", task_id): 2000,
         ("streamferry_task_sent_bytes_total", task_id): 77,
         ("streamferry_task_media_seconds_total", task_id): 4.5,
