@@ -375,6 +375,7 @@ def test_all_that_the_filters_leave_are_meant_over_pages(
     expect(bulk).to_contain_text("24 selected")
     rows.first.locator(".q-checkbox").click()
     bulk.get_by_role("button", name="Select all 26").click()
+    expect(bulk).to_contain_text("26 selected")
     bulk.get_by_role("button", name="Delete").click()
     question = page.get_by_role("dialog", name="Delete 26 tasks?")
     expect(question).to_contain_text("Many23 — Waiting → rtmp://127.0.0.1:9/live/***")

@@ -32,7 +32,7 @@ class LiveFeed:
     ``outlet``: where the fast path leads, if it may be taken; ``may_replay``: it may begin with what was sent before;
     ``first_media_s``: for so long its first media is waited for. ``only_h264``: raise SourceNotH264 for other codecs
     than H.264 and AAC, before anything of them is laid. ``was_mute``: the session before had no sound. ``kept``: what
-    was received of it before, and comes first.
+    was received of it before, and comes first. ``lost_before``: packets that its inlet had lost before that.
     """
 
     __slots__ = (
@@ -43,6 +43,7 @@ class LiveFeed:
         "_first_media_s",
         "_inlet",
         "_kept",
+        "_lost_before",
         "_media_at",
         "_only_h264",
         "_outlet",
@@ -70,8 +71,10 @@ class LiveFeed:
         only_h264: bool = False,
         was_mute: bool = False,
         kept: Sequence[Tag] = (),
+        lost_before: int = 0,
     ) -> None:
         self._inlet = inlet
+        self._lost_before = lost_before
         self._timeline = timeline
         self._scratch = scratch
         self._media_at = now
@@ -133,7 +136,7 @@ class LiveFeed:
     @property
     def lost_packets(self) -> int:
         """See ``LiveInlet.lost_packets``."""
-        return self._inlet.lost_packets
+        return self._inlet.lost_packets - self._lost_before
 
     def pull(self, now: float, laid: list[LaidTag]) -> None:
         """Receive once, unless the fast path has, and lay what came; bodies are views of the scratch buffer."""

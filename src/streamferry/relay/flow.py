@@ -217,9 +217,6 @@ class LiveFlow(Flow):
 
     def attach_feed(self, feed: Feed, now: float) -> "asyncio.Future[SourceError]":
         """Start pulling, at once; the future gets the error with which the feed ended."""
-        # It, or the inlet it reads, may have been here before: only what comes from now on is to be added.
-        self._finished_bytes_in -= feed.bytes_in
-        self._finished_lost_packets -= feed.lost_packets
         self._feed = feed
         self._feed_lost = asyncio.get_running_loop().create_future()
         self.visit(now)

@@ -1,39 +1,35 @@
-"""A feed that is taken off the air and comes back counts once."""
+"""An input that goes off the air and comes back counts once."""
 
 from streamferry.push import Outlet
+from streamferry.relay.feed import LiveFeed
 from streamferry.relay.flow import LiveFlow
 from streamferry.timeline import Timeline
 
+SCRATCH = memoryview(bytearray(100))
 
-class Counting:
-    """A feed that has received so much, and lost so many packets, over all its time."""
 
-    fast_path = None
-    media_at = 0.0
-    sound_drift_ms = None
+class Losing:
+    """A source that loses a packet with each 10 bytes; it tells of all its time."""
 
-    def __init__(self) -> None:
-        self.bytes_in = self.lost_packets = 0
+    silence_s = 9.0
+    is_mute = False
+    lost_packets = 0
 
-    def pull(self, now, laid) -> None:
+    def pull(self, scratch, out) -> int:
         """Receive 10 bytes, and lose a packet."""
-        self.bytes_in += 10
         self.lost_packets += 1
-
-    def check_liveness(self, now) -> None:
-        """It is well."""
-
-    def lead_to(self, outlet) -> None:
-        """It has no fast path."""
+        return 10
 
     def close(self) -> None:
         """There is nothing to close."""
 
 
-async def test_what_a_feed_received_is_counted_once() -> None:
-    """Though it was on air three times."""
-    flow, feed = LiveFlow(Timeline(), Outlet(), lambda now: True), Counting()
+async def test_what_an_input_received_is_counted_once() -> None:
+    """Though it was on air three times; what was lost while it was not is not of the run."""
+    flow, inlet = LiveFlow(Timeline(), Outlet(), lambda now: True), Losing()
     for now in range(3):
+        inlet.pull(SCRATCH, [])
+        feed = LiveFeed(inlet, flow.timeline, SCRATCH, float(now), lost_before=inlet.lost_packets)
         flow.attach_feed(feed, float(now))
         flow.visit(now + 0.5)
         flow.release_feed()

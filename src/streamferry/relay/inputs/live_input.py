@@ -96,6 +96,7 @@ class LiveInput:
             may_replay=goes_on and isinstance(self._inlet, RtmpInlet | HttpFlvInlet | TsInlet),
             was_mute=is_mute,
             kept=kept,
+            lost_before=self._inlet.lost_packets,
         )
         return self._feed
 
