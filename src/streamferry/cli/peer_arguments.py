@@ -3,7 +3,6 @@
 What other users of the machine must not see, they should get from the environment or from a file: both see arguments.
 """
 
-import inspect
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from streamferry.cli.added_options import add_options
 from streamferry.media.peer_options import PeerOptions
 from streamferry.reasons import InvalidPart
 
@@ -24,20 +24,13 @@ _MAX_FILE_BYTES = 256 << 10
 
 
 def takes_peers(command: Callable[..., None], *, environment: bool = True) -> Callable[..., None]:
-    """The command with these options for both ends, for its keyword parameters: Typer reads them from signatures.
+    """The command with these options for both ends, for its keyword parameters.
 
     ``environment`` False: none is read from there, as where it would change what nobody asked to change.
     """
-    signature = inspect.signature(command)
-    added = {name: one for end in _ENDS.values() for name, one in _options_of(end, environment).items()}
-    own = [one for one in signature.parameters.values() if one.kind is not inspect.Parameter.VAR_KEYWORD]
-    parameters = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=one)
-        for name, one in added.items()
-    ]
-    command.__annotations__.update(added)
-    command.__signature__ = signature.replace(parameters=[*own, *parameters])  # type: ignore[attr-defined]
-    return command
+    return add_options(
+        command, {name: one for end in _ENDS.values() for name, one in _options_of(end, environment).items()}
+    )
 
 
 def _options_of(end: str, environment: bool) -> dict[str, Any]:

@@ -1,12 +1,13 @@
 """Windows that recur, on the command line: the same options for ``task create`` and ``update``."""
 
-import inspect
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from streamferry.cli.added_options import add_options
 
 #: Field of REST -> option, which is also named so in errors.
 _OPTIONS: dict[str, Any] = {
@@ -34,17 +35,8 @@ _OPTIONS: dict[str, Any] = {
 
 
 def takes_series(command: Callable[..., None]) -> Callable[..., None]:
-    """The command with these options, for its keyword parameters: Typer reads them from signatures."""
-    signature = inspect.signature(command)
-    own = [one for one in signature.parameters.values() if one.kind is not inspect.Parameter.VAR_KEYWORD]
-    parameters = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=one)
-        for name, one in _OPTIONS.items()
-    ]
-    others = [one for one in signature.parameters.values() if one.kind is inspect.Parameter.VAR_KEYWORD]
-    command.__annotations__.update(_OPTIONS)
-    command.__signature__ = signature.replace(parameters=[*own, *parameters, *others])  # type: ignore[attr-defined]
-    return command
+    """The command with these options, for its keyword parameters."""
+    return add_options(command, _OPTIONS)
 
 
 def series_field(arguments: dict[str, Any], present: dict[str, Any] | None) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 ``insert`` and ``skip``."""
 
 import base64
-import inspect
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from streamferry.cli.added_options import add_options
 from streamferry.cli.options import AsJson
 from streamferry.cli.task_body import source_fields
 from streamferry.cli.task_session import (
@@ -69,19 +69,8 @@ _OPTIONS: dict[str, Any] = {
 
 
 def takes_air(command: Callable[..., None]) -> Callable[..., None]:
-    """The command with these options, for its parameter ``**texts``: Typer reads options from signatures."""
-    signature = inspect.signature(command)
-    own = [one for one in signature.parameters.values() if one.kind is not inspect.Parameter.VAR_KEYWORD]
-    rest = [one for one in signature.parameters.values() if one.kind is inspect.Parameter.VAR_KEYWORD]
-    added = [
-        inspect.Parameter(
-            *(name, inspect.Parameter.KEYWORD_ONLY), default=False if name == "warm" else None, annotation=option
-        )
-        for name, option in _OPTIONS.items()
-    ]
-    command.__annotations__.update(_OPTIONS)
-    command.__signature__ = signature.replace(parameters=[*own, *added, *rest])  # type: ignore[attr-defined]
-    return command
+    """The command with these options, for its parameter ``**texts``."""
+    return add_options(command, _OPTIONS, warm=False)
 
 
 def air_fields(arguments: dict[str, Any]) -> dict[str, Any]:
