@@ -17,7 +17,7 @@ from streamferry.media.tag import VIDEO
 from streamferry.media.url import MediaUrl
 from streamferry.relay import Item, RelaySpec
 from streamferry.relay import spec as relay_spec
-from streamferry.relay.inputs import keeper
+from streamferry.relay.inputs import inserts
 from streamferry.relay.inputs.policy import SLATE, Switching
 from streamferry.relay.spec import Input, Order
 
@@ -101,7 +101,7 @@ async def test_a_skip_is_of_what_plays_now_and_not_of_an_insert_that_waits(
 ) -> None:
     """The list goes on with its next item at once, though a file is open that is to be played later; and that is not in
     the way of one that is to be played now."""
-    monkeypatch.setattr(keeper, "OPEN_EARLY_S", 7200.0)
+    monkeypatch.setattr(inserts, "OPEN_EARLY_S", 7200.0)
     clip = MediaUrl.parse(str(clips("close_keyframes")))
     spec = replace(RelaySpec.vod([Item(clip), Item(clip, 10)], destination.url()), slate=Slate())
     relay = relays.host.start(spec)

@@ -15,7 +15,7 @@ from streamferry.media.tag import AUDIO, VIDEO
 from streamferry.media.url import MediaUrl
 from streamferry.relay import Item, RelaySpec
 from streamferry.relay import spec as relay_spec
-from streamferry.relay.inputs import keeper
+from streamferry.relay.inputs import first_list
 from streamferry.relay.status import ItemChange, ItemStep, State
 
 pytestmark = pytest.mark.usefixtures("quick")
@@ -78,8 +78,8 @@ async def test_all_get_the_whole_list_and_then_it_ends(relays, make_destination,
 
 async def test_stuck_and_refusing_ones_cost_the_others_nothing(relays, monkeypatch, make_destination, clips) -> None:
     """Also if one of them is the first: the list is played to its end at the good ones."""
-    monkeypatch.setattr(keeper, "GATHER_S", 0.1)
-    monkeypatch.setattr(keeper, "STALL_S", 0.5)
+    monkeypatch.setattr(first_list, "GATHER_S", 0.1)
+    monkeypatch.setattr(first_list, "STALL_S", 0.5)
     bad = [await make_destination(reject_publish), await make_destination(stop_reading, receive_buffer_bytes=16 << 10)]
     good = [await make_destination() for _ in range(2)]
     items = [item_of(clips("h264_no_bframes"))]

@@ -16,7 +16,7 @@ An input is *well* while its media comes, it has a keyframe to begin with, and n
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from streamferry.reasons import Code, Reason
 
@@ -141,12 +141,3 @@ def wanted_inputs(
         is_warm or number in (on_air, pinned) or (may_return and number < on_air) or healths[on_air].content is not None
         for number, is_warm in enumerate(warm)
     ]
-
-
-@dataclass(slots=True)
-class OnAir:
-    """What is on air now: ``which`` input, or the slate; since when (monotonic), and why."""
-
-    which: int = 0
-    since: float = 0.0
-    why: Reason = field(default_factory=lambda: Reason.of(Code.ON_AIR_FIRST))

@@ -1,0 +1,105 @@
+"""What is on air of a run's inputs: the feed that its flow pulls, the joins, and the tasks in which inputs are open.
+
+It does what the keeper has decided. A join begins with a keyframe where the last segment ended, in the publish session
+that is open.
+"""
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from streamferry.media.errors import SourceError
+from streamferry.reasons import Reason
+from streamferry.relay.flow import Feed, LiveFlow
+from streamferry.relay.inputs.held import HeldPicture, WatchedFeed
+from streamferry.relay.inputs.policy import SLATE
+from streamferry.relay.inputs.running import RunningInput
+from streamferry.relay.keeper import RunContext
+from streamferry.relay.status import OnAir, Shown, Switch
+from streamferry.relay.vitals import Phase
+
+
+class Program:
+    """``on_switch`` is called inside the beat whenever something else comes on air."""
+
+    def __init__(self, context: RunContext, flow: LiveFlow, on_switch: Callable[[Switch], None]) -> None:
+        self._context = context
+        self._flow = flow
+        self._on_switch = on_switch
+        self._source = context.vitals.source
+        self._group: asyncio.TaskGroup | None = None
+        self._tasks: dict[RunningInput, asyncio.Task[None]] = {}
+        #: What the flow pulls from, and what it pulled from last.
+        self.shown: RunningInput | None = None
+        self.shown_last: RunningInput | None = None
+        #: Notes the pictures of what is shown, but for those of its own input: it and that.
+        self.held: tuple[HeldPicture, RunningInput] | None = None
+
+    @property
+    def is_running(self) -> bool:
+        """Between ``begin`` and ``close``."""
+        return self._group is not None
+
+    def begin(self, group: asyncio.TaskGroup) -> None:
+        """Inputs run in that group from now on."""
+        self._group = group
+
+    def close(self) -> None:
+        """Nothing is on air any more."""
+        self._flow.detach_feed()
+        self._group = None
+
+    def run(self, one: RunningInput) -> None:
+        """Let it open whenever it is wanted."""
+        assert self._group is not None
+        self._tasks[one] = self._group.create_task(one.keep(), name="input")
+
+    def end(self, one: RunningInput) -> None:
+        """It is no longer one of the inputs."""
+        if one is self.shown:
+            self.shown = None
+            self._flow.detach_feed()
+        self._tasks.pop(one).cancel()
+
+    def show(self, target: RunningInput, now: float) -> None:
+        """Let the flow pull from that."""
+        before, self.shown = self.shown, target
+        goes_on, self.shown_last = self.shown_last is target, target
+        if before is not None:
+            self._flow.release_feed()
+            before.release(now)
+        taken = target.take(now, goes_on=goes_on)
+        feed: Feed = taken
+        if self.held is not None and target is not self.held[1]:
+            feed = WatchedFeed(taken, self.held[0])
+        lost = self._flow.attach_feed(feed, now)
+        lost.add_done_callback(lambda ended: self._note_lost(target, ended))
+        self._context.note(self._source, Phase.UP)
+
+    def put_aside(self, now: float) -> None:
+        """Show nothing; what is on air stays open."""
+        before, self.shown = self.shown, None
+        if before is not None:
+            self._flow.release_feed()
+            before.release(now)
+
+    def _note_lost(self, target: RunningInput, ended: "asyncio.Future[SourceError]") -> None:
+        """Its feed has ended, unless it went off the air before that."""
+        if ended.cancelled() or self.shown is not target:
+            return
+        error = ended.result()
+        self.shown = None
+        self._flow.detach_feed()
+        target.lose(error)
+        self._context.vitals.note_failure(self._source, error)
+        self._context.note(self._source, Phase.RETRYING)
+
+    def note_on_air(self, which: int, why: Reason, shown: Shown = Shown.INPUT, *, tells: bool = True) -> None:
+        """What is on air from now on, by its number."""
+        before = self._context.on_air
+        shown = Shown.SLATE if shown is Shown.INPUT and which == SLATE else shown
+        after = OnAir(shown, datetime.now(UTC), why, which if shown is Shown.INPUT else None)
+        self._context.on_air = after
+        if tells and before is not None:
+            self._context.log.info("on air: %s instead of %s: %s", after, before, why)
+            self._on_switch(Switch(before, after))
