@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -22,12 +23,13 @@ class StoreWork:
 
 @contextmanager
 def store_work() -> Iterator[StoreWork]:
-    """What every store of this process is asked during the block. A statement for many rows counts once."""
+    """What every store of this process is asked during the block. One that is executed for many rows counts for each:
+    on PostgreSQL each is bound and answered by itself."""
     seen = StoreWork()
 
-    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+    def note(_connection: object, _cursor: object, statement: str, parameters: Any, _: object, is_many: bool) -> None:
         if not statement.startswith("BEGIN"):
-            seen.statements.append(statement)
+            seen.statements += [statement] * (len(parameters) if is_many else 1)
 
     def note_begin(_: object) -> None:
         seen.transactions += 1

@@ -8,12 +8,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from streamferry.reasons import Code, Reason
 from streamferry.relay.status import Playhead, RelayStatus, State, Trouble
-from streamferry.store import destination_cells, events, pictures, sealing, task_rows, tasks, usage, workers
-from streamferry.store.cells import reason_cells
+from streamferry.store import events, pictures, run_reports, sealing, task_rows, tasks, usage, workers
 from streamferry.store.database import now_ms
 from streamferry.store.events import NewEvent, playhead_detail
-from streamferry.store.found import dump_found
-from streamferry.store.on_air import dump_on_air
+from streamferry.store.given import bind
 from streamferry.store.schema import run, task
 from streamferry.store.seal import Seal
 from streamferry.store.spec_json import Unreadable, with_picture
@@ -23,27 +21,6 @@ from streamferry.worker import Change, Outcome, Report, WorkerHealth
 
 #: Most tasks that one statement names.
 _BATCH = 500
-#: Columns of a run row with the same names as in RelayStatus.
-_COUNTS = (
-    "kbps_in",
-    "kbps_out",
-    "media_time_ms",
-    "bytes_in",
-    "bytes_out",
-    "repairs",
-    "sound_drift_ms",
-    "preparing_percent",
-    "dropped_tags",
-    "lost_ms",
-    "lost_packets",
-    "rtt_ms",
-    "retransmits",
-    "delivery_kbps",
-    "server_ack_s",
-    "retries",
-)
-_REASON = ("reason", "reason_json")
-_TROUBLE = ("trouble_fault", "trouble_reason", "trouble_reason_json", "trouble_tries")
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +119,7 @@ async def report(
     reports = await _check_played_out(connection, reports)
     mine = await _held_epochs(connection, worker_id, [one.task_id for one in reports])
     current = [one for one in reports if mine.get(one.task_id) == one.epoch]
-    await _write_statuses(connection, current, made_ms)
+    await run_reports.write(connection, current, made_ms)
     await events.append(
         connection,
         [
@@ -194,84 +171,6 @@ async def _held_epochs(connection: AsyncConnection, worker_id: str, task_ids: Se
     return found
 
 
-_OF_TASK = run.c.task_id == sa.bindparam("of_task")
-_MADE = sa.bindparam("made", type_=sa.BigInteger())
-_STATUS = (
-    run.update()
-    .where(_OF_TASK)
-    .values(
-        {
-            name: sa.bindparam(f"to_{name}")
-            for name in ("state", "fault", "destinations", "on_air", "found", *_COUNTS, *_REASON, *_TROUBLE)
-        }
-        # The store decides since when: a worker only knows the trouble that it has seen itself.
-        | {
-            "trouble_ms": sa.case(
-                (sa.bindparam("is_troubled", type_=sa.Boolean()), sa.func.coalesce(run.c.trouble_ms, _MADE))
-            )
-        }
-    )
-)
-# An update may have set a new list since the worker read it: then nothing of that has been played.
-_IS_OF_THIS_LIST = run.c.list_version <= sa.bindparam("of_version")
-# A list that does not move broke when it last moved.
-_HAS_MOVED = sa.and_(
-    _IS_OF_THIS_LIST,
-    sa.or_(
-        run.c.playhead_ms.is_(None),
-        run.c.loop != sa.bindparam("to_loop"),
-        run.c.item != sa.bindparam("to_item"),
-        run.c.position_ms != sa.bindparam("to_position_ms"),
-    ),
-)
-_STATUS_AND_PLACE = _STATUS.values(
-    {
-        name: sa.case((_HAS_MOVED, sa.bindparam(f"to_{name}", type_=run.c[name].type)), else_=run.c[name])
-        for name in ("loop", "item", "position_ms")
-    }
-    | {"playhead_ms": sa.case((_HAS_MOVED, _MADE), else_=run.c.playhead_ms)}
-)
-
-
-async def _write_statuses(connection: AsyncConnection, reports: Sequence[Report], made_ms: int) -> None:
-    """A row of a live source and one of a list that has played take one statement each."""
-    rows: dict[sa.Update, list[dict[str, object]]] = {_STATUS: [], _STATUS_AND_PLACE: []}
-    for one in reports:
-        status, trouble = one.status, one.status.trouble
-        row: dict[str, object] = {
-            "of_task": one.task_id,
-            "made": made_ms,
-            "to_state": status.state.value,
-            "to_fault": status.fault.value if status.fault else None,
-            "to_on_air": dump_on_air(status.on_air),
-            "to_found": dump_found(status.found),
-            **{f"to_{name}": getattr(status, name) for name in _COUNTS},
-            "to_destinations": destination_cells.write(status.destinations),
-            **reason_cells(status.why, "to_"),
-            "is_troubled": trouble is not None,
-            "to_trouble_fault": trouble.fault.value if trouble else None,
-            **reason_cells(trouble.why if trouble else None, "to_trouble_"),
-            "to_trouble_tries": trouble.tries if trouble else 0,
-        }
-        if status.playhead is None or not status.media_time_ms:
-            rows[_STATUS].append(row)
-            continue
-        at = status.playhead
-        place = {"to_loop": at.loop, "to_item": at.item, "to_position_ms": at.position_ms}
-        rows[_STATUS_AND_PLACE].append(row | place | {"of_version": one.version})
-    for statement, some in rows.items():
-        if some:
-            await connection.execute(statement, some)
-    for one in reports:
-        if one.item_ends_ms:
-            last = max(one.item_ends_ms)
-            ends = tasks.known_ends([one.item_ends_ms.get(item) for item in range(last + 1)])
-            await connection.execute(
-                run.update().where(_OF_TASK, _IS_OF_THIS_LIST).values(ends),
-                {"of_task": one.task_id, "of_version": one.version},
-            )
-
-
 async def _take_back(connection: AsyncConnection, worker_id: str, returned: Mapping[str, Report], now: int) -> None:
     """Free the tasks that a worker returns; they are due again if there is still something to do."""
     if not returned:
@@ -296,7 +195,7 @@ async def _take_back(connection: AsyncConnection, worker_id: str, returned: Mapp
                 state, due_ms = State.FAILED, min(now + RETRY_FAILED_MS, end_ms)
             elif due_ms is not None:
                 state = State.WAITING
-        freed.append({"of_task": task_id, "to_due": due_ms, "to_state": state.value})
+        freed.append({"of_task": task_id, "to_due_ms": due_ms, "to_state": state.value})
         if due_ms is None or (state is State.WAITING and start_ms > now):
             calm.append(task_id)
         # The window was moved into the future: the run has stopped, and does not continue at once.
@@ -306,20 +205,7 @@ async def _take_back(connection: AsyncConnection, worker_id: str, returned: Mapp
         if moves and state is State.WAITING:
             detail |= Reason.of(Code.TASK_MOVES).told()
         told.append(NewEvent(task_id, kind.value, now, detail))
-    await connection.execute(
-        run.update()
-        .where(run.c.task_id == sa.bindparam("of_task"))
-        .values(
-            {
-                "worker_id": None,
-                "due_ms": sa.bindparam("to_due"),
-                "state": sa.bindparam("to_state"),
-                "moves": False,
-                **tasks.IDLE,
-            }
-        ),
-        freed,
-    )
+    await connection.execute(run_reports.give_back(connection.dialect.name), bind(freed))
     if calm:
         await connection.execute(run.update().where(run.c.task_id.in_(calm)).values(tasks.NO_TROUBLE))
     await tasks.finish(connection, [task_id for task_id, one in returned.items() if one.outcome is Outcome.PLAYED_OUT])

@@ -1,5 +1,6 @@
 """Event rows and their callbacks. Append-only, in the transaction of the change that they report."""
 
+import functools
 import json
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -11,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from streamferry.relay.status import Playhead
 from streamferry.store import mailboxes
 from streamferry.store.cells import read_object, read_time
+from streamferry.store.given import bind, table_of
 from streamferry.store.numbers import count_up
 from streamferry.store.records import EventRecord
 from streamferry.store.schema import event, mailbox, run, task
@@ -98,9 +100,16 @@ async def append(
         if row is not None and one.kind in TOLD:
             owed[one.task_id].append(mailboxes.NewDelivery(TOLD[one.kind], one.at_ms, _json(_snapshot(one, row))))
     if rows:
-        await connection.execute(event.insert(), rows)
+        await connection.execute(_insert(connection.dialect.name), bind(rows))
     if owed:
         await mailboxes.owe(connection, owed)
+
+
+@functools.cache
+def _insert(dialect: str) -> sa.Insert:
+    names = ("task_id", "seq", "at_ms", "kind", "detail", "actor", "request_id")
+    given = table_of(dialect, {name: event.c[name].type for name in names})
+    return event.insert().from_select(list(names), sa.select(given))
 
 
 def _snapshot(one: NewEvent, row: sa.RowMapping) -> dict[str, object]:

@@ -1,5 +1,6 @@
 """Usage: what workers measured for each task, per minute, and what is told of it. See also ``usage_sums``."""
 
+import functools
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
@@ -9,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from streamferry.reasons import Code, Reasoned
 from streamferry.store.database import insert_into, read_now_ms
+from streamferry.store.given import bind, table_of
 from streamferry.store.records import LockedTask, UsageBucket
 from streamferry.store.schema import task, task_group, usage, usage_sum
 from streamferry.store.usage_sums import ALL, DAY_S, FINE_DAYS, FIVE_S, GROUP, HOUR_S
@@ -49,10 +51,16 @@ async def add(connection: AsyncConnection, reports: Sequence[Report], now: int) 
         for task_id, (group_name, stream_digest) in sorted(places.items())
     ]
     if rows:
-        insert = insert_into(connection.dialect.name, usage)
-        totals = {name: usage.c[name] + insert.excluded[name] for name in ("streamed_ms", "bytes_out")}
-        keys = [usage.c.minute_ms, usage.c.task_id]
-        await connection.execute(insert.on_conflict_do_update(index_elements=keys, set_=totals), rows)
+        await connection.execute(_add(connection.dialect.name), bind(rows))
+
+
+@functools.cache
+def _add(dialect: str) -> Any:
+    given = table_of(dialect, {one.name: one.type for one in usage.c})
+    # SQLite takes an ON after a SELECT for that of a join, unless there is a WHERE.
+    insert = insert_into(dialect, usage).from_select(list(usage.c.keys()), sa.select(given).where(sa.true()))
+    totals = {name: usage.c[name] + insert.excluded[name] for name in ("streamed_ms", "bytes_out")}
+    return insert.on_conflict_do_update(index_elements=[usage.c.minute_ms, usage.c.task_id], set_=totals)
 
 
 async def keep_place(connection: AsyncConnection, deleted: LockedTask, now: int) -> None:

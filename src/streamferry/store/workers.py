@@ -20,6 +20,7 @@ from streamferry.store import events, tasks
 from streamferry.store.cells import reason_cells
 from streamferry.store.database import insert_into, now_ms, read_now_ms
 from streamferry.store.events import NewEvent
+from streamferry.store.given import bind, table_of
 from streamferry.store.records import Intent
 from streamferry.store.schema import pulse, run, task, worker
 from streamferry.tasks.placement import labels_text
@@ -300,46 +301,49 @@ async def _free(connection: AsyncConnection, of_whom: sa.ColumnElement[bool], no
         freed.append(
             {
                 "of_task": task_id,
-                "to_due": due_ms,
+                "to_due_ms": due_ms,
                 "to_state": state.value,
                 "to_fault": fault,
                 **cells,
                 # What did not play did not move since it was saved.
                 "by_ms": LOST_STEP_MS if has_moved else 0,
-                "is_troubled": due_ms is not None,
             }
         )
     if freed:
-        await connection.execute(
-            run.update()
-            .where(run.c.task_id == sa.bindparam("of_task"))
-            .values(
-                {
-                    "worker_id": None,
-                    "due_ms": sa.bindparam("to_due"),
-                    "position_ms": run.c.position_ms + sa.bindparam("by_ms"),
-                    **{name: sa.bindparam(f"to_{name}") for name in ("state", "fault", "reason", "reason_json")},
-                    "moves": False,
-                    "trouble_ms": sa.case(
-                        (sa.bindparam("is_troubled", type_=sa.Boolean()), sa.func.coalesce(run.c.trouble_ms, now))
-                    ),
-                    "trouble_fault": sa.bindparam("to_fault"),
-                    "trouble_reason": sa.bindparam("to_reason"),
-                    "trouble_reason_json": sa.bindparam("to_reason_json"),
-                    **tasks.IDLE,
-                }
-            ),
-            freed,
-        )
+        await connection.execute(_let_go(connection.dialect.name), {**bind(freed), "now": now})
         detail = {"fault": Fault.SERVICE.value, **why.told()}
         await events.append(
             connection,
             [
                 NewEvent(str(one["of_task"]), "lost", now, detail)
-                if one["to_due"] is not None
+                if one["to_due_ms"] is not None
                 # The task is not wanted any more: how it ended does not matter.
                 else NewEvent(str(one["of_task"]), State.STOPPED.value, now, {**detail, "final": True})
                 for one in freed
             ],
         )
     return len(freed)
+
+
+@functools.cache
+def _let_go(dialect: str) -> sa.Update:
+    told = ("due_ms", "state", "fault", "reason", "reason_json")
+    columns = {"of_task": run.c.task_id.type, "by_ms": run.c.position_ms.type}
+    given = table_of(dialect, columns | {f"to_{name}": run.c[name].type for name in told})
+    is_troubled = given.c.to_due_ms.is_not(None)
+    since_ms = sa.func.coalesce(run.c.trouble_ms, sa.bindparam("now", type_=sa.BigInteger()))
+    return (
+        run.update()
+        .where(run.c.task_id == given.c.of_task)
+        .values(
+            {
+                "worker_id": None,
+                "moves": False,
+                "position_ms": run.c.position_ms + given.c.by_ms,
+                **{name: given.c[f"to_{name}"] for name in told},
+                **{f"trouble_{name}": given.c[f"to_{name}"] for name in ("fault", "reason", "reason_json")},
+                "trouble_ms": sa.case((is_troubled, since_ms)),
+                **tasks.IDLE,
+            }
+        )
+    )

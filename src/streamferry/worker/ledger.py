@@ -91,7 +91,8 @@ class Report:
     """What happened to one task since the last report. With an ``outcome`` the task is given back.
 
     ``version`` is the one that the worker followed: positions in a list mean nothing in another version.
-    ``item_ends_ms``: item -> where it ends, for those whose end was seen.
+    ``item_ends_ms``: item -> where it ends, for those whose end was seen. ``is_place``: of the ``status`` only the
+    position in the list is news worth writing.
     """
 
     task_id: str
@@ -102,6 +103,7 @@ class Report:
     item_ends_ms: Mapping[int, int]
     usage: Usage | None
     outcome: Outcome | None
+    is_place: bool = False
 
 
 class Ledger(Protocol):

@@ -92,6 +92,7 @@ class TaskRunner:
         self._is_renewing = False
         self._outcome: Outcome | None = None
         self._final = self._reported = self._noted = RelayStatus(State.WAITING, trouble=assignment.trouble)
+        self._reported_place: Playhead | None = None
         # With the time at which they happened instead of their age.
         self._changes: list[Change] = []
         # Those in the last report.
@@ -193,7 +194,8 @@ class TaskRunner:
             # The end is reported together with its outcome.
             return None
         now = self._loop.time()
-        if not (self._changes or self.is_over or usage or self._is_news(status, now)):
+        is_whole = bool(self._changes or self.is_over or usage or self._is_news(status, now))
+        if not is_whole and status.playhead == self._reported_place:
             return None
         self._told = list(self._changes)
         return Report(
@@ -205,6 +207,7 @@ class TaskRunner:
             item_ends_ms=dict(self._item_ends_ms) if self._item_ends_ms != self._reported_ends else {},
             usage=usage,
             outcome=self._outcome,
+            is_place=not is_whole,
         )
 
     def confirm(self, report: Report) -> None:
@@ -213,7 +216,9 @@ class TaskRunner:
         told = set(map(id, self._told))
         self._changes = [change for change in self._changes if id(change) not in told]
         self._told = []
-        self._reported, self._reported_at = report.status, self._loop.time()
+        self._reported_place = report.status.playhead
+        if not report.is_place:
+            self._reported, self._reported_at = report.status, self._loop.time()
         if report.item_ends_ms:
             self._reported_ends = dict(report.item_ends_ms)
         if report.usage is not None:
@@ -277,6 +282,7 @@ class TaskRunner:
         self._is_stopping = False
         self._outcome = None
         self._final = self._reported = RelayStatus(State.WAITING, trouble=self._assignment.trouble)
+        self._reported_place = None
         self._spec = self._assignment.spec
         if self._relay is not None:
             self._is_renewing = True
@@ -367,10 +373,10 @@ def _verdict(status: RelayStatus | DestinationStatus) -> tuple[object, ...]:
 
 
 def _besides_counters(status: RelayStatus) -> tuple[object, ...]:
-    """What is reported at once: all but how large the counters are."""
+    """What is reported at once: all but how large the counters are, and the position, which is written by itself."""
     return (
         *(status.state, status.fault, status.why, status.trouble, status.on_air, status.found),
-        *(status.playhead, status.item_end_ms, status.preparing_percent),
+        *(status.item_end_ms, status.preparing_percent),
         *((one.id, *_verdict(one), one.trouble) for one in status.destinations),
         *(status.media_time_ms > 0, status.kbps_in > 0, status.kbps_out > 0, status.sound_drift_ms is None),
     )

@@ -6,6 +6,7 @@ but has to be somebody's decision.
 
 import time
 from collections.abc import Awaitable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -25,8 +26,9 @@ from streamferry.media.url import MediaUrl
 from streamferry.relay.status import Playhead, RelayStatus, State
 from streamferry.store import Store
 from streamferry.store.schema import run, task
+from streamferry.tasks.model import TaskKind
 from streamferry.web.compat.routes import ApiSettings
-from streamferry.worker import Change, Report
+from streamferry.worker import Change, Outcome, Report
 from streamferry.worker.ledger import Usage
 
 pytestmark = pytest.mark.both_databases
@@ -176,3 +178,64 @@ async def test_the_statements_of_those_that_never_rest(store: Store) -> None:
         "a report of nothing": (1, 1),
         "a pass that ends three": (5, 2),
     }
+
+
+async def test_a_report_was_a_statement_for_each_task(store: Store) -> None:
+    """It takes as many for twenty tasks as for two, whatever there is to report."""
+    actions, asked = Actions(store), Asked()
+    ledger = StoreLedger(store, "one", capacity=100)
+    await ledger.register()
+    kinds = (TaskKind.LIVE, TaskKind.VOD)
+    for number in range(20):
+        to = MediaUrl.parse(f"rtmp://p.example/a/{number}")
+        await actions.create_task(make_spec(destination=to, kind=kinds[number % 2]))
+    await ledger.poll(0, 100)
+    held = [one for one in (await ledger.assignments({})).values() if one is not None]
+    held.sort(key=lambda one: one.spec is not None and one.spec.is_live)
+
+    def reports(count: int, at_ms: int, **values: Any) -> list[Report]:
+        some = held[: count // 2] + held[-count // 2 :]
+        made = []
+        for one in some:
+            assert one.spec is not None
+            playhead = None if one.spec.is_live else Playhead(1, 0, at_ms)
+            status = RelayStatus(State.STREAMING, media_time_ms=at_ms, kbps_out=at_ms, playhead=playhead)
+            given = {"changes": (Change(status, 0.1),), "item_ends_ms": {}, "usage": None, "outcome": None, **values}
+            made.append(Report(one.task_id, one.epoch, one.version, status, **given))
+        return made
+
+    for count in (2, 20):
+        much: dict[str, Any] = {"item_ends_ms": {0: 9_000}, "usage": Usage(500, 1000)}
+        await asked.note(f"all of {count}", ledger.report(reports(count, 1_000 + count, **much), 20, None))
+        moved = reports(count, 2_000 + count, changes=(), is_place=True)
+        await asked.note(f"places of {count}", ledger.report(moved, 20, None))
+    assert asked.counts["all of 20"] == asked.counts["all of 2"] == (10, 1)
+    assert asked.counts["places of 20"] == asked.counts["places of 2"] == (4, 1)
+    async with store.read() as connection:
+        of_tasks = sa.select(run, task.c.source_digest).join(task, task.c.id == run.c.task_id)
+        rows = (await connection.execute(of_tasks)).all()
+    # The position is of the last report, the counters are of the one before.
+    assert {one.kbps_out for one in rows} == {1_020}
+    assert {(one.position_ms, one.loop) for one in rows if one.source_digest is None} == {(2_020, 1)}
+    assert {(one.position_ms, one.playhead_ms) for one in rows if one.source_digest} == {(0, None)}
+    assert {one.item_ends for one in rows} == {"[9000]"}
+    back = [replace(one, outcome=Outcome.HANDED_BACK, is_place=False) for one in reports(20, 3_000, changes=())]
+    await asked.note("handing back 4", ledger.report(back[:4], 16, None))
+    await asked.note("handing back 16", ledger.report(back[4:], 0, None))
+    assert asked.counts["handing back 4"] == asked.counts["handing back 16"]
+
+
+async def test_the_tasks_of_a_lost_worker_were_a_statement_each(store: Store) -> None:
+    """They wait for another one, so it is done while nothing streams."""
+    actions, asked = Actions(store), Asked()
+    for number in range(12):
+        await actions.create_task(make_spec(destination=MediaUrl.parse(f"rtmp://p.example/a/{number}")))
+    for worker_id, room in (("one", 2), ("two", 10)):
+        ledger = StoreLedger(store, worker_id, capacity=20)
+        await ledger.register()
+        await ledger.poll(0, room)
+        await asked.note(worker_id, ledger.leave())
+        async with store.write() as connection:
+            taken = await connection.execute(sa.select(run.c.due_ms).where(run.c.due_ms.is_(None)))
+            assert taken.all() == []
+    assert asked.counts["one"] == asked.counts["two"]
