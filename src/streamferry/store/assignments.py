@@ -15,6 +15,7 @@ from streamferry.store.given import bind
 from streamferry.store.schema import run, task
 from streamferry.store.seal import Seal
 from streamferry.store.spec_json import Unreadable, with_picture
+from streamferry.store.task_rows import ListTiming
 from streamferry.tasks.model import CallbackEvent, TaskSpec
 from streamferry.tasks.schedule import RETRY_FAILED_MS, decide_due, is_over
 from streamferry.worker import Change, Outcome, Report, WorkerHealth
@@ -81,7 +82,7 @@ async def read(
                 spec,
                 row["enabled"] and not row["finished"],
                 # One that was played out between its claim and this read ends at once.
-                task_rows.playhead_after_break(spec, row, now) or task_rows.playhead_of(row),
+                task_rows.playhead_after_break(ListTiming.of(spec), row, now) or task_rows.playhead_of(row),
                 task_rows.trouble_of(row),
             )
     return [replace(fresh.get(one.task_id, one), moves=one.moves) for one in found], now

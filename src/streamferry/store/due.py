@@ -1,5 +1,6 @@
 """Run rows that are due: a worker takes them, or they are concluded because there is nothing left to do."""
 
+import functools
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -11,10 +12,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from streamferry.media.errors import Fault
 from streamferry.reasons import Code, Reason
 from streamferry.relay.status import Playhead, State
-from streamferry.store import events, placing, recurring, task_rows, tasks, workers
+from streamferry.store import events, placing, recurring, task_rows, tasks, timing, workers
 from streamferry.store.cells import read_reason, reason_cells
 from streamferry.store.database import now_ms, read_now_ms
 from streamferry.store.events import NewEvent, playhead_detail
+from streamferry.store.given import bind, table_of
 from streamferry.store.numbers import count_up
 from streamferry.store.records import Intent
 from streamferry.store.schema import pulse, run, task, worker
@@ -66,7 +68,7 @@ async def claim(connection: AsyncConnection, seal: Seal, worker_id: str, *, load
     # What it may not take must not stand in front of what it may.
     limits = placing.limits_of(me)
     found = await connection.execute(
-        task_rows.WITH_RUN.add_columns(placing.KBPS.label("kbps"))
+        timing.WITH_TIMING.add_columns(placing.KBPS.label("kbps"))
         .where(run.c.due_ms <= now, task.c.end_ms > now, workers.asks_only(me.labels), *limits)
         .order_by(task.c.priority.desc(), run.c.due_ms)
         .limit(room)
@@ -127,10 +129,10 @@ async def _decide_mine(
 async def conclude(connection: AsyncConnection, seal: Seal) -> int:
     """End the tasks that are due but that no worker will take: the window is over, or the list would have ended.
 
-    A limited number at once. A list that was played is opened once after it broke, to find out when it will have ended.
+    A limited number at once. When a list that was played will have ended is found out once after it broke.
     """
     found = await connection.execute(
-        task_rows.WITH_RUN.add_columns(now_ms().label("now"))
+        timing.WITH_TIMING.add_columns(now_ms().label("now"))
         .where(_may_have_ended(now_ms()))
         .order_by(run.c.due_ms)
         .limit(_BATCH)
@@ -157,7 +159,7 @@ async def conclude(connection: AsyncConnection, seal: Seal) -> int:
         else:
             waiting.append({"of_task": row["task_id"], "at_ms": played_out_ms})
     if waiting:
-        await connection.execute(_WAIT, waiting)
+        await connection.execute(_wait(connection.dialect.name), bind(waiting))
     done = ended + played_out
     if done:
         await tasks.finish(connection, played_out)
@@ -279,23 +281,26 @@ def _playhead(seal: Seal, row: sa.RowMapping, now: int) -> Playhead | None:
     if row["playhead_ms"] is None:
         return Playhead()
     try:
-        return task_rows.playhead_after_break(task_rows.spec_of(seal, row), row, now)
+        return task_rows.playhead_after_break(timing.read(seal, row).list, row, now)
     except Unreadable:
         return Playhead()
 
 
-_WAIT = run.update().where(run.c.task_id == sa.bindparam("of_task")).values(played_out_ms=sa.bindparam("at_ms"))
+@functools.cache
+def _wait(dialect: str) -> sa.Update:
+    given = table_of(dialect, {"of_task": run.c.task_id.type, "at_ms": run.c.played_out_ms.type})
+    return run.update().where(run.c.task_id == given.c.of_task).values(played_out_ms=given.c.at_ms)
 
 
 def _played_out_ms(seal: Seal, row: sa.RowMapping, now: int) -> int:
     """When its list will be played out by the clock: ``now`` if it is, the end of its window if not before that."""
     try:
-        spec = task_rows.spec_of(seal, row)
+        plays = timing.read(seal, row).list
     except Unreadable:
         # Its worker reports it.
         return int(row["end_ms"])
     moments = range(now, row["end_ms"])
-    return now + bisect_left(moments, True, key=lambda at: task_rows.playhead_after_break(spec, row, at) is None)
+    return now + bisect_left(moments, True, key=lambda at: task_rows.playhead_after_break(plays, row, at) is None)
 
 
 def _may_have_ended(now: sa.ColumnElement[int] | int) -> sa.ColumnElement[bool]:

@@ -1,14 +1,16 @@
 """Tasks whose window recurs: when one is over, the next one takes its place."""
 
+import functools
 from collections.abc import Mapping
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from streamferry.relay.status import State
-from streamferry.store import events, task_rows, tasks
+from streamferry.store import events, tasks, timing
 from streamferry.store.database import now_ms
 from streamferry.store.events import NewEvent
+from streamferry.store.given import bind, table_of
 from streamferry.store.numbers import count_up
 from streamferry.store.schema import run, task
 from streamferry.store.seal import Seal
@@ -28,13 +30,15 @@ _COUNTERS = ("media_time_ms", "bytes_in", "bytes_out", "lost_ms", "dropped_tags"
 
 def are_over(now: sa.ColumnElement[int] | int) -> sa.ColumnElement[bool]:
     """Whether the window is over and concluded: no worker has the task, and none is to take it."""
-    return sa.and_(task.c.moves_on_ms <= now, run.c.worker_id.is_(None), run.c.due_ms.is_(None))
+    # SQLite has no statistics, and would look for all runs with a null: those of all tasks that run or have ended.
+    is_left = sa.and_(run.c.worker_id.is_(None), run.c.due_ms.is_(None))
+    return sa.and_(task.c.moves_on_ms <= now, sa.case((is_left, sa.true()), else_=sa.false()))
 
 
 async def move_on(connection: AsyncConnection, seal: Seal) -> int:
     """Give the tasks whose windows are over their next ones; returns how many were looked at, at most ``_BATCH``."""
     found = await connection.execute(
-        task_rows.WITH_RUN.add_columns(now_ms().label("now"))
+        timing.WITH_TIMING.add_columns(now_ms().label("now"))
         .where(are_over(now_ms()))
         .order_by(task.c.moves_on_ms)
         .limit(_BATCH)
@@ -48,12 +52,12 @@ async def move_on(connection: AsyncConnection, seal: Seal) -> int:
     for row in rows:
         task_id, now = row["task_id"], row["now"]
         try:
-            spec = task_rows.spec_of(seal, row)
+            series = timing.read(seal, row).series
         except Unreadable:
             # Its worker has told.
             later.append({"of_task": task_id, "at_ms": now + _AGAIN_MS})
             continue
-        window = spec.series.next(from_ms(now)) if spec.series else None
+        window = series.next(from_ms(now)) if series else None
         values: dict[str, object] = {"of_task": task_id, "to_moves_on": None}
         if window is None:
             values |= {"to_start": row["start_ms"], "to_end": row["end_ms"], "to_finished": row["finished"]}
@@ -65,12 +69,13 @@ async def move_on(connection: AsyncConnection, seal: Seal) -> int:
             runs[task_id] = {"of_task": task_id, "to_due": due_ms, "to_state": state}
         moved.append(values)
         told.append(NewEvent(task_id, MOVED_ON, now, _detail(row, values)))
+    dialect = connection.dialect.name
     if later:
-        await connection.execute(_LOOK_LATER, later)
+        await connection.execute(_look_later(dialect), bind(later))
     if moved:
-        await connection.execute(_MOVE, moved)
+        await connection.execute(_move(dialect), bind(moved))
     if runs:
-        await connection.execute(_BEGIN, list(runs.values()))
+        await connection.execute(_begin(dialect), bind(list(runs.values())))
     if told:
         counted = await count_up(connection, run.c.event_seq, {one.task_id: 1 for one in told})
         await events.append(connection, told, counted=counted)
@@ -87,32 +92,39 @@ def _detail(row: sa.RowMapping, values: Mapping[str, object]) -> dict[str, objec
     return detail
 
 
-_LOOK_LATER = task.update().where(task.c.id == sa.bindparam("of_task")).values(moves_on_ms=sa.bindparam("at_ms"))
-_MOVE = (
-    task.update()
-    .where(task.c.id == sa.bindparam("of_task"))
-    .values(
-        start_ms=sa.bindparam("to_start"),
-        end_ms=sa.bindparam("to_end"),
-        moves_on_ms=sa.bindparam("to_moves_on"),
-        finished=sa.bindparam("to_finished"),
-        version=task.c.version + 1,
+@functools.cache
+def _look_later(dialect: str) -> sa.Update:
+    given = table_of(dialect, {"of_task": task.c.id.type, "at_ms": task.c.moves_on_ms.type})
+    return task.update().where(task.c.id == given.c.of_task).values(moves_on_ms=given.c.at_ms)
+
+
+@functools.cache
+def _move(dialect: str) -> sa.Update:
+    names = {"start_ms": "to_start", "end_ms": "to_end", "moves_on_ms": "to_moves_on", "finished": "to_finished"}
+    columns = {given: task.c[name].type for name, given in names.items()}
+    given = table_of(dialect, {"of_task": task.c.id.type, **columns})
+    told = {name: given.c[column] for name, column in names.items()}
+    return task.update().where(task.c.id == given.c.of_task).values({**told, "version": task.c.version + 1})
+
+
+@functools.cache
+def _begin(dialect: str) -> sa.Update:
+    columns = {"of_task": run.c.task_id.type, "to_due": run.c.due_ms.type, "to_state": run.c.state.type}
+    given = table_of(dialect, columns)
+    return (
+        run.update()
+        .where(run.c.task_id == given.c.of_task)
+        .values(
+            {
+                **tasks.START_AGAIN,
+                **tasks.NO_TROUBLE,
+                **dict.fromkeys(_COUNTERS, 0),
+                "fault": None,
+                "reason": None,
+                "reason_json": None,
+                "played_out_ms": None,
+                "state": given.c.to_state,
+                "due_ms": given.c.to_due,
+            }
+        )
     )
-)
-_BEGIN = (
-    run.update()
-    .where(run.c.task_id == sa.bindparam("of_task"))
-    .values(
-        {
-            **tasks.START_AGAIN,
-            **tasks.NO_TROUBLE,
-            **dict.fromkeys(_COUNTERS, 0),
-            "fault": None,
-            "reason": None,
-            "reason_json": None,
-            "played_out_ms": None,
-            "state": sa.bindparam("to_state"),
-            "due_ms": sa.bindparam("to_due", type_=run.c.due_ms.type),
-        }
-    )
-)

@@ -62,6 +62,8 @@ task_spec = sa.Table(
     sa.Column("sealed_spec", sa.LargeBinary, nullable=False),
     # Of the watermark.
     sa.Column("picture_digest", sa.String(64), nullable=True),
+    # JSON: see ``timing``; null of an older version.
+    sa.Column("timing", sa.Text, nullable=True),
     sa.Index(None, "picture_digest"),
 )
 

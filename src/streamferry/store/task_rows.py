@@ -3,13 +3,14 @@
 How they are found and changed: ``tasks`` and ``assignments``.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 
 from streamferry.media.errors import Fault
 from streamferry.reasons import Code, Reason
-from streamferry.relay.spec import LEAD_MS
+from streamferry.relay.spec import ENDLESS, LEAD_MS
 from streamferry.relay.status import Playhead, State, Trouble
 from streamferry.store import destination_cells, freshness
 from streamferry.store.cells import read_json, read_member, read_number, read_reason, read_time
@@ -20,7 +21,7 @@ from streamferry.store.records import TaskRecord, TroubleRecord
 from streamferry.store.schema import mailbox, picture, run, task, task_spec
 from streamferry.store.seal import Seal, SealBroken
 from streamferry.store.spec_json import Unreadable, parse_spec, stand_in
-from streamferry.tasks.model import TaskSpec
+from streamferry.tasks.model import ContinueStrategy, TaskKind, TaskSpec
 from streamferry.tasks.schedule import decide_playhead
 
 #: All columns of tasks and their runs, except the callback and the bytes of the watermark's picture.
@@ -159,22 +160,36 @@ def playhead_of(row: sa.RowMapping) -> Playhead:
     return Playhead(read_number(row["loop"]), read_number(row["item"]), read_number(row["position_ms"]))
 
 
-def playhead_after_break(spec: TaskSpec, row: sa.RowMapping, at_ms: int) -> Playhead | None:
+@dataclass(frozen=True, slots=True)
+class ListTiming:
+    """How long a list plays. ``spans_ms``: where each item begins and ends, None for the end of its file."""
+
+    spans_ms: tuple[tuple[int, int | None], ...] = ()
+    loops: int = ENDLESS
+    strategy: ContinueStrategy = ContinueStrategy.AT_BREAK
+
+    @classmethod
+    def of(cls, spec: TaskSpec) -> "ListTiming":
+        """That of a spec; a live source has no items."""
+        if spec.kind is TaskKind.LIVE:
+            return cls()
+        spans = tuple((round(one.start_s * 1000), round(one.end_s * 1000) or None) for one in spec.items)
+        return cls(spans, spec.loops, spec.continue_strategy)
+
+
+def playhead_after_break(timing: ListTiming, row: sa.RowMapping, at_ms: int) -> Playhead | None:
     """Where the list of a row of ``WITH_RUN`` resumes at that time, or at its StartTime if that is later.
 
-    ``spec``: that of the row. None when it would have been played out.
+    None when it would have been played out.
     """
     if row["playhead_ms"] is None:
         return Playhead()
     playhead = playhead_of(row)
-    if playhead.item >= len(spec.items):
+    if playhead.item >= len(timing.spans_ms):
         # One broken task must not keep the others from being taken.
         return Playhead()
     ends = _item_ends_of(row)
-    spans = [
-        (round(item.start_s * 1000), ends[index] if index < len(ends) else (round(item.end_s * 1000) or None))
-        for index, item in enumerate(spec.items)
-    ]
+    spans = [(begin, ends[item] if item < len(ends) else end) for item, (begin, end) in enumerate(timing.spans_ms)]
     # What had been sent by then was due one lead later.
     elapsed_ms = max(at_ms, row["start_ms"]) - read_number(row["playhead_ms"]) - LEAD_MS
-    return decide_playhead(playhead, elapsed_ms, spec.continue_strategy, spans, spec.loops)
+    return decide_playhead(playhead, elapsed_ms, timing.strategy, spans, timing.loops)

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from streamferry.media.watermark import Watermark
 from streamferry.relay.status import Playhead, State
-from streamferry.store import destination_cells, digests, freshness, pictures, task_destinations
+from streamferry.store import destination_cells, digests, freshness, pictures, task_destinations, timing
 from streamferry.store.cells import read_time, reason_cells
 from streamferry.store.found import read_found
 from streamferry.store.on_air import read_on_air
@@ -357,4 +357,5 @@ async def knows_stream(connection: AsyncConnection, digest: str) -> bool:
 async def _sealed(connection: AsyncConnection, seal: Seal, spec: TaskSpec) -> dict[str, object]:
     mark = spec.watermark
     digest = await pictures.put(connection, mark) if isinstance(mark, Watermark) else mark.digest if mark else None
-    return {"sealed_spec": seal.seal(serialize_spec(spec)), "picture_digest": digest}
+    sealed = seal.seal(serialize_spec(spec))
+    return {"sealed_spec": sealed, "picture_digest": digest, "timing": timing.write(spec, sealed)}

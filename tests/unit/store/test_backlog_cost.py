@@ -1,7 +1,8 @@
-"""Lists that nobody takes cost a pass of the scheduler nothing: each is opened once after it broke."""
+"""A pass of the scheduler opens no spec, and costs by what is due: lists that nobody takes cost it nothing."""
 
 import secrets
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -14,8 +15,10 @@ from streamferry.control.store_ledger import StoreLedger
 from streamferry.media.url import MediaUrl
 from streamferry.relay.status import Playhead, RelayStatus, State
 from streamferry.store import Seal, Store, due
-from streamferry.store.schema import run, task
+from streamferry.store.database import now_ms
+from streamferry.store.schema import run, task, task_spec
 from streamferry.tasks.model import ContinueStrategy
+from streamferry.tasks.series import Series, Window
 from streamferry.tasks.times import to_ms
 from streamferry.worker import Outcome, Report
 
@@ -53,9 +56,36 @@ class Backlog:
             if one is not None
         ]
         await self._ledger.report(reports, 0, None)
-        await self.scheduler.run_once()
         self.opened = 0
         return made
+
+    async def many(self, *task_ids: str, times: int) -> None:
+        """So many more rows like those of these tasks."""
+        async with self.store.write() as connection:
+            for table, name in ((task, "id"), (task_spec, "task_id"), (run, "task_id")):
+                found = (await connection.execute(sa.select(table).where(table.c[name].in_(task_ids)))).mappings().all()
+                for number in range(times):
+                    rows = [{**row, name: f"{row[name][:20]}-{number}"} for row in found]
+                    for row in rows:
+                        row.pop("number", None)
+                    await connection.execute(table.insert(), rows)
+
+    async def steps_of_a_look(self) -> int:
+        """How many steps SQLite takes to find out that there is nothing to do."""
+        steps = 0
+
+        def count() -> int:
+            nonlocal steps
+            steps += 1
+            return 0
+
+        async with self.store.read() as connection:
+            driver: Any = (await connection.get_raw_connection()).driver_connection
+            await due.read_pending(connection)
+            await driver.set_progress_handler(count, 1)
+            assert not any(await due.read_pending(connection))
+            await driver.set_progress_handler(None, 1)
+        return steps
 
     async def played_out_ms(self, task_id: str) -> int | None:
         async with self.store.read() as connection:
@@ -78,6 +108,7 @@ def backlog(store: Store, monkeypatch: pytest.MonkeyPatch) -> Backlog:
 async def test_a_pass_opened_all_that_waited(backlog: Backlog, values: dict[str, object]) -> None:
     """Each half second; they wait because no worker has room."""
     made = await backlog.broken(3, **values)
+    await backlog.scheduler.run_once()
     with store_work() as seen:
         await backlog.scheduler.run_once()
     assert (seen.counts, backlog.opened) == ((1, 1), 0)
@@ -91,6 +122,7 @@ async def test_when_a_list_will_be_played_out(backlog: Backlog) -> None:
         await backlog.broken(1, **{**PLAYS_ON, "loops": -1}),
         await backlog.broken(1, loops=2),
     )
+    await backlog.scheduler.run_once()
     async with backlog.store.read() as connection:
         found = await connection.execute(sa.select(run.c.playhead_ms).where(run.c.task_id == ends))
         broke_ms = found.scalar_one()
@@ -106,11 +138,13 @@ async def test_when_a_list_will_be_played_out(backlog: Backlog) -> None:
 async def test_it_is_found_out_anew_after_a_change(backlog: Backlog) -> None:
     """More loops are more time, and a list that a worker has has no such time."""
     (task_id,) = await backlog.broken(1, **PLAYS_ON)
+    await backlog.scheduler.run_once()
     before = await backlog.played_out_ms(task_id)
     later = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=2)
     await backlog.actions.update_task(task_id, lambda _: make_spec(**{**PLAYS_ON, "loops": 5, "end_at": later}))
     await backlog.scheduler.run_once()
     after = await backlog.played_out_ms(task_id)
+    assert backlog.opened == 1  # By the update.
     assert before is not None
     assert after is not None
     assert after - before == 30_000
@@ -131,3 +165,67 @@ async def test_a_pass_ends_so_many_at_once(backlog: Backlog, monkeypatch: pytest
         await backlog.scheduler.run_once()
         left.append(await backlog.unfinished())
     assert left == [3, 1, 0]
+
+
+def daily() -> dict[str, object]:
+    """A series with a window that is over."""
+    now = datetime.now(UTC).replace(microsecond=0)
+    window = Window(now - timedelta(hours=2), now - timedelta(hours=1))
+    return {"start_at": window.start_at, "end_at": now + timedelta(hours=1)} | {
+        "series": Series.decide("FREQ=DAILY", "UTC", window, (), ())
+    }
+
+
+@pytest.mark.parametrize("is_of_before", [False, True])
+async def test_passes_opened_the_specs_of_what_was_due(backlog: Backlog, is_of_before: bool) -> None:
+    """A thousand: lists that broke, some that were played out since, and series whose windows are over.
+
+    What a service of the version before has made or changed is opened, once.
+    """
+    (at_break,), (by_clock,) = await backlog.broken(1), await backlog.broken(1, **PLAYS_ON)
+    (played_out,), (recurs,) = await backlog.broken(1, **PLAYS_ON), await backlog.broken(1, **daily())
+    over = {"end_ms": task.c.start_ms + 1000, "moves_on_ms": task.c.start_ms + 1000}
+    gone = {"playhead_ms": run.c.playhead_ms - 30_000}
+    async with backlog.store.write() as connection:
+        await connection.execute(task.update().where(task.c.id == recurs).values(over))
+        await connection.execute(run.update().where(run.c.task_id == recurs).values(due_ms=None))
+        await connection.execute(run.update().where(run.c.task_id == played_out).values(gone))
+        if is_of_before:
+            await connection.execute(task_spec.update().values(timing=None))
+    await backlog.many(at_break, by_clock, played_out, recurs, times=5 if is_of_before else 249)
+    for _ in range(6):
+        await backlog.scheduler.run_once()
+    with store_work() as seen:
+        await backlog.scheduler.run_once()
+    assert seen.transactions == 1
+    per_kind = 6 if is_of_before else 250
+    async with backlog.store.read() as connection:
+        finished = sa.select(sa.func.count()).where(task.c.finished)
+        later = sa.select(sa.func.count()).where(task.c.moves_on_ms > now_ms())
+        assert [(await connection.execute(one)).scalar_one() for one in (finished, later)] == [per_kind] * 2
+    assert backlog.opened == (4 * per_kind if is_of_before else 0)
+
+
+async def test_a_list_that_an_older_service_changed_is_read_anew(backlog: Backlog) -> None:
+    """It knows nothing of what stands beside the spec: what plays for two loops there may be endless now."""
+    (task_id,), (endless,) = await backlog.broken(1, **PLAYS_ON), await backlog.broken(1, **{**PLAYS_ON, "loops": -1})
+    sealed = sa.select(task_spec.c.sealed_spec).where(task_spec.c.task_id == endless).scalar_subquery()
+    async with backlog.store.write() as connection:
+        spec_of = task_spec.update().where(task_spec.c.task_id == task_id)
+        await connection.execute(spec_of.values(sealed_spec=sealed))
+    await backlog.scheduler.run_once()
+    window_ends = to_ms((await backlog.actions.get_task(task_id)).spec.end_at)
+    assert await backlog.played_out_ms(task_id) == window_ends
+
+
+@pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
+async def test_a_pass_reads_what_is_due_and_not_what_runs(backlog: Backlog) -> None:
+    """A thousand tasks that a worker has, or that begin tomorrow, are as many steps of the database as two."""
+    running, later = await backlog.broken(2)
+    async with backlog.store.write() as connection:
+        await connection.execute(run.update().where(run.c.task_id == running).values(worker_id="one", due_ms=None))
+        tomorrow = now_ms() + 86_400_000
+        await connection.execute(run.update().where(run.c.task_id == later).values(due_ms=tomorrow))
+    few = await backlog.steps_of_a_look()
+    await backlog.many(running, later, times=499)
+    assert await backlog.steps_of_a_look() == few
