@@ -158,6 +158,17 @@ async def test_a_restart(outages: Outages) -> None:
     await outages.heals()
 
 
+async def test_kill_9_of_every_process_of_it(outages: Outages) -> None:
+    """As when the machine of the database dies and comes back: it recovers, and nobody else has to."""
+    await asyncio.to_thread(outages.server.kill)
+    refused = outages.refused
+    await outages.lasts(lambda: outages.refused > refused)
+    starting = asyncio.create_task(asyncio.to_thread(outages.server.start))
+    await outages.lasts(starting.done)
+    await starting
+    await outages.heals()
+
+
 async def test_a_failover_behind_the_same_address(outages: Outages) -> None:
     """Nothing tells of it: the old connections are silent, new ones lead to a standby that is the primary now."""
     failing_over = asyncio.create_task(asyncio.to_thread(outages.fail_over))

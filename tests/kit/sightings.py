@@ -8,6 +8,7 @@ import asyncio
 import hashlib
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import Self
 
@@ -102,6 +103,11 @@ class Sightings:
     def last_shown(self) -> dict[str, tuple[float, int]]:
         """When and where each stream showed its last frame so far."""
         return {name: max(session.last for session in sessions) for name, sessions in self._sessions.items()}
+
+    def gaps_s(self, name: str) -> list[float]:
+        """Between the last frame of each session and the first of the next; less than 0: both showed some at once."""
+        sessions = [one for one in self.of(name) if one.first is not _NOTHING]
+        return [after.first[0] - before.last[0] for before, after in pairwise(sessions)]
 
     def shows(self, name: str, since: float) -> bool:
         """Whether it has a session, begun after ``since``, that showed something in the last two seconds."""

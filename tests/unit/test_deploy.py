@@ -20,15 +20,21 @@ ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 
 
-@pytest.mark.parametrize("name", ["streamferry.service", "streamferry-worker.service"])
+@pytest.mark.parametrize("name", ["streamferry.service", "streamferry-worker@.service"])
 def test_systemd_accepts_the_unit(name: str, tmp_path: Path) -> None:
     """Without a word, once the program stands where the unit says; a unit with a typo is not accepted."""
     analyze = programs.need("systemd-analyze")
-    text = (DEPLOY / name).read_text().replace("/opt/streamferry/bin/streamferry", str(STREAMFERRY))
+    texts = {
+        path.name: path.read_text().replace("/opt/streamferry/bin/streamferry", str(STREAMFERRY))
+        for path in DEPLOY.glob("*.service")
+    }
+    text = texts[name]
 
     def verify(unit: str) -> tuple[int, str]:
-        (tmp_path / name).write_text(unit)
-        words = [analyze, "verify", "--man=no", str(tmp_path / name)]
+        # A template is looked at as one of its units; one that a unit wants has to be there, too.
+        for each, its_text in (texts | {name: unit}).items():
+            (tmp_path / each).write_text(its_text)
+        words = [analyze, "verify", "--man=no", str(tmp_path / name.replace("@.", "@1."))]
         done = subprocess.run(words, capture_output=True, text=True, timeout=30, check=False)
         return done.returncode, done.stdout + done.stderr
 
@@ -37,7 +43,23 @@ def test_systemd_accepts_the_unit(name: str, tmp_path: Path) -> None:
     assert "KilMode" in complaint
 
 
-@pytest.mark.parametrize("name", ["streamferry.service", "streamferry-worker.service"])
+def test_a_restart_of_the_service_ended_every_publish() -> None:
+    """Workers were its children. They are units of their own, which nothing ties to it; a worker keeps its name.
+
+    That a publish goes on beside such a restart is in tests/e2e/test_services_apart.py.
+    """
+    service, worker = (
+        dict(re.findall(r"^(\w+)=(.*)$", (DEPLOY / name).read_text(), re.M))
+        for name in ("streamferry.service", "streamferry-worker@.service")
+    )
+    assert service["ExecStart"].endswith("streamferry serve --workers none")
+    assert "streamferry-worker@1.service" in service["Wants"].split()
+    assert worker["ExecStart"].endswith("streamferry worker --id %H-%i")
+    ties = {"Requires", "Requisite", "BindsTo", "PartOf", "Upholds", "PropagatesStopTo", "StopPropagatedFrom"}
+    assert ties.isdisjoint(service | worker)
+
+
+@pytest.mark.parametrize("name", ["streamferry.service", "streamferry-worker@.service"])
 def test_the_unit_is_shut_as_far_as_systemd_can_tell(name: str, tmp_path: Path) -> None:
     """Its own measure, of 100: a unit that says nothing has 96. Before it had limits of its own it was 58."""
     analyze = programs.need("systemd-analyze")
@@ -47,7 +69,7 @@ def test_the_unit_is_shut_as_far_as_systemd_can_tell(name: str, tmp_path: Path) 
     assert done.returncode == 0, done.stdout[-400:] + done.stderr
 
 
-@pytest.mark.parametrize("name", ["streamferry.service", "streamferry-worker.service"])
+@pytest.mark.parametrize("name", ["streamferry.service", "streamferry-worker@.service"])
 def test_the_unit_lets_a_sandbox_be_put_on(name: str) -> None:
     """Each system call that it takes is in the unit's list, and not taken away again."""
     analyze = programs.need("systemd-analyze")

@@ -1,8 +1,8 @@
 """The whole store as lines of JSON, from one database into another of the same or the other kind.
 
 The first line is the head: the schema's revision, and the key that opens the sealed columns. Then a line for each row,
-and a last line with their number, so that a truncated file is detected. Leases are left out: after a restore no worker
-holds a task. So are values that only that database understands.
+and a last line with their number, so that a truncated file is detected. Of workers only those are in it that are to
+take no tasks; after a restore none has a lease or a task. Values that only that database understands are left out.
 """
 
 import base64
@@ -18,6 +18,7 @@ from streamferry.reasons import Code, Reason
 from streamferry.store import sealing, workers
 from streamferry.store.database import Store
 from streamferry.store.migrate import migrate, read_revision
+from streamferry.store.records import Intent
 from streamferry.store.schema import (
     access_key,
     dashboard_session,
@@ -32,7 +33,7 @@ from streamferry.store.schema import (
 FORMAT = 1
 _KIND = "streamferry backup"
 _BATCH_ROWS = 500
-_LEFT_OUT = (worker, pulse, dashboard_session, sign_in_failure)
+_LEFT_OUT = (pulse, dashboard_session, sign_in_failure)
 _OF_THE_DATABASE = frozenset((event.c.xid,))
 
 
@@ -48,7 +49,10 @@ async def dump(store: Store) -> AsyncIterator[str]:
             if table in _LEFT_OUT:
                 continue
             columns = [column for column in table.columns if column not in _OF_THE_DATABASE]
-            found = await connection.stream(sa.select(*columns).order_by(*table.primary_key))
+            rows_of_table = sa.select(*columns).order_by(*table.primary_key)
+            if table is worker:
+                rows_of_table = rows_of_table.where(worker.c.intent != Intent.OPEN.value)
+            found = await connection.stream(rows_of_table)
             async for row in found.mappings():
                 rows += 1
                 yield _line({"table": table.name, "row": {name: _encode(value) for name, value in row.items()}})
@@ -83,7 +87,7 @@ async def load(store: Store, lines: Iterator[str], revision: str) -> int:
             await _advance_sequences(connection, tables)
     await migrate(store)
     async with store.write_at_length() as connection:
-        await workers.free_all(connection, Reason.of(Code.TASK_RESTORED))
+        await workers.end_all(connection, Reason.of(Code.TASK_RESTORED))
     return rows
 
 

@@ -262,9 +262,12 @@ async def _end(
             await attempt.rollback()
 
 
-async def free_all(connection: AsyncConnection, why: Reason) -> int:
-    """Free every task that any worker had; returns how many."""
-    return await _free(connection, run.c.worker_id.is_not(None), await read_now_ms(connection), why)
+async def end_all(connection: AsyncConnection, why: Reason) -> int:
+    """No worker has a lease any more, nor a task; returns how many were freed."""
+    now = await read_now_ms(connection)
+    freed = await _free(connection, run.c.worker_id.is_not(None), now, why)
+    await connection.execute(worker.update().values(lease_ms=-now, load=0))
+    return freed
 
 
 def some_expired() -> sa.ColumnElement[bool]:

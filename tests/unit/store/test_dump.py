@@ -14,6 +14,7 @@ from streamferry.media.url import MediaUrl
 from streamferry.relay import State
 from streamferry.store import Seal, Store, due, migrate, sqlite_url, workers
 from streamferry.store.dump import dump, load, read_head
+from streamferry.store.records import Intent
 from streamferry.store.schema import metadata, run, worker
 
 KEY = Fernet.generate_key().decode()
@@ -83,6 +84,33 @@ async def test_everything_comes_back(source: Store, target: Store) -> None:
     async with target.write() as connection:
         await workers.register(connection, "two", 10)
         assert (await due.claim(connection, target.seal, "two", load=0, room=10)).tasks == 2
+
+
+async def test_a_restore_forgot_which_workers_take_no_tasks(source: Store, target: Store) -> None:
+    """A machine that was cordoned for repair took tasks again; that it ran is not kept, nor those that take tasks."""
+    async with source.write() as connection:
+        for worker_id in ("broken", "leaves"):
+            await workers.register(connection, worker_id, 10, "127.0.0.1:9", lease_s=3_600)
+    actions = Actions(source)
+    await actions.set_intent("broken", Intent.CORDONED)
+    await actions.set_intent("leaves", Intent.DRAINING)
+    lines = iter([line async for line in dump(source)])
+    revision, _ = read_head(lines)
+    await load(target, lines, revision)
+    actions = Actions(target)
+    assert {one.worker_id: (one.intent, one.is_alive) for one in await actions.list_workers()} == {
+        "broken": (Intent.CORDONED, False),
+        "leaves": (Intent.DRAINING, False),
+    }
+    # Whatever the clock of the old machine said.
+    async with target.write() as connection:
+        for worker_id in ("broken", "other"):
+            await workers.register(connection, worker_id, 10)
+    assert {one.worker_id: one.intent for one in await actions.list_workers()} == {
+        "broken": Intent.CORDONED,
+        "leaves": Intent.DRAINING,
+        "other": Intent.OPEN,
+    }
 
 
 async def test_a_backup_of_an_older_schema_is_brought_to_this_one(source: Store, target: Store) -> None:
