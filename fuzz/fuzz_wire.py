@@ -18,7 +18,6 @@ from streamferry.wire.amf0 import parse_amf0
 from streamferry.wire.flv import FLV_HEADER_BYTES, parse_flv_header, parse_metadata, scan_tags
 from streamferry.wire.fmp4 import Fragmenter, end_of_fragment
 from streamferry.wire.hls import Playlist, scheme_of
-from streamferry.wire.hls_segments import parse_segments
 from streamferry.wire.mp4 import Mp4Demuxer
 from streamferry.wire.mpegts import TsDemuxer
 from streamferry.wire.packed_audio import PackedAudio
@@ -90,22 +89,27 @@ def read_packed_audio(data: bytes) -> None:
 
 
 def read_playlist(data: bytes) -> None:
-    """A playlist, then a part of it as its next version, as what follows one reads them."""
-    follower = HlsFollower()
-    for asked_at, text in ((0.0, data), (9.0, data[: len(data) * 3 // 4])):
-        try:
-            playlist = Playlist.parse(text)
-            for reference in playlist.references():
-                scheme_of(reference)
-                urljoin("http://h/live/list.m3u8", reference)
-            playlist.variants("http://h/live/list.m3u8")
-            follower.take(playlist, asked_at, parse_segments(playlist))
-        except ValueError:
-            continue
-        assert 0.5 <= follower.reload_at - asked_at <= 60
-        for _ in range(3):
-            found = follower.next()
-            assert found is None or found.lost_s >= 0
+    """A playlist, then a part of it as its next version, as what follows one reads them: by segments and by parts."""
+    for wants_parts in (False, True):
+        follower = HlsFollower()
+        follower.parts.is_wanted = wants_parts
+        for asked_at, text in ((0.0, data), (9.0, data[: len(data) * 3 // 4])):
+            try:
+                playlist = Playlist.parse(text)
+                for reference in playlist.references():
+                    scheme_of(reference)
+                    urljoin("http://h/live/list.m3u8", reference)
+                playlist.variants("http://h/live/list.m3u8")
+                follower.take(playlist, asked_at)
+            except ValueError:
+                continue
+            assert (0.1 if follower.parts.are_used else 0.5) <= follower.reload_at - asked_at <= 60
+            for _ in range(3):
+                found = follower.next()
+                assert found is None or found.lost_s >= 0
+            if found is not None and found.segment.part is not None:
+                follower.fail_part(found.segment.number, found)
+            assert wants_parts or not follower.parts.query
 
 
 def read_rtp(data: bytes) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import math
 import re
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import count, pairwise
@@ -13,6 +14,7 @@ from streamferry.media.errors import SourceError
 from streamferry.media.tag import AUDIO, VIDEO, Tag
 from streamferry.source import LiveInlet
 from streamferry.source.live import SCRATCH_BYTES
+from streamferry.wire.mpegts import TsDemuxer
 
 VISIT_S = 0.16
 
@@ -46,6 +48,8 @@ class LiveServer:
     #: The heads of the requests, in lower case.
     heads: list[str] = field(default_factory=list)
     loads: int = 0
+    #: Whether an answer ends in its midst.
+    breaks: Callable[[str], bool] = lambda name: False
     is_over: bool = False
     #: Whether it answers 503 to all.
     is_away: bool = False
@@ -77,6 +81,14 @@ class LiveServer:
             lines += [*self.marks.get(number, ()), "#EXTINF:1.0,", self.name.format(number)]
         return "\n".join([*lines, *(["#EXT-X-ENDLIST"] if self.is_over else []), ""])
 
+    async def media(self, name: str) -> bytes:
+        """What is behind the name of a segment."""
+        number = int(re.findall(r"\d+", name)[-1])
+        return bytes(self.segments[number % len(self.segments)])
+
+    async def before_list(self, name: str) -> None:
+        """A playlist is asked for."""
+
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer what is asked on one connection, until it is not to be kept."""
         self.connections += 1
@@ -104,23 +116,30 @@ class LiveServer:
             status, body = told if isinstance(told, tuple) else (told, b"")
         elif is_list:
             self.loads += 1
+            await self.before_list(name)
             status, body = 200, self.text().encode()
         elif name in self.headers:
             status, body = 200, self.headers[name]
         else:
             await asyncio.sleep(self.delay_s)
-            number = int(re.findall(r"\d+", name)[-1])
-            status, body = 200, self.segments[number % len(self.segments)]
+            status, body = 200, await self.media(name)
+        if status == 200 and (found := re.search(r"(?im)^range: bytes=(\d+)-(\d+)", head)):
+            status, body = 206, body[int(found[1]) : int(found[2]) + 1]
         kind = "application/vnd.apple.mpegurl" if is_list else "video/mp2t"
         length = "Transfer-Encoding: chunked" if self.chunked else f"Content-Length: {len(body)}"
         writer.write(f"HTTP/1.1 {status} X\r\nContent-Type: {kind}\r\n{length}\r\n\r\n".encode())
+        if self.breaks(name):
+            body = body[: len(body) // 2]
         size = len(body) // 10 + 1 if self.chunked or (self.sending_s and not is_list) else len(body) + 1
         for at in range(0, len(body), size):
             piece = body[at : at + size]
             writer.write(b"%x\r\n%b\r\n" % (len(piece), piece) if self.chunked else piece)
             if self.sending_s and not is_list:
                 await asyncio.sleep(self.sending_s / 10)
-        if self.chunked:
+        if self.breaks(name):
+            await writer.drain()
+            writer.close()
+        elif self.chunked:
             writer.write(b"0\r\n\r\n")
         await writer.drain()
 
@@ -183,3 +202,18 @@ async def watch(inlet: LiveInlet, seconds: float) -> Seen:
     except SourceError as error:
         seen.error = error
     return seen
+
+
+def own_stamps(server: LiveServer) -> dict[tuple[int, bytes], int]:
+    """By its body: the stamp that a frame has in its segment, for those whose body no other has."""
+    seen = Counter[tuple[int, bytes]]()
+    stamps = dict[tuple[int, bytes], int]()
+    for data in server.segments:
+        tags = list[Tag]()
+        demuxer = TsDemuxer()
+        demuxer.feed(data, tags)
+        demuxer.finish(tags)
+        for kind, stamp, body in tags:
+            seen[kind, bytes(body)] += 1
+            stamps[kind, bytes(body)] = stamp
+    return {name: stamp for name, stamp in stamps.items() if seen[name] == 1}

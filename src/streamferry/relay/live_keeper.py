@@ -11,7 +11,7 @@ from streamferry.relay.encoded import EncodedFeed, open_encoded
 from streamferry.relay.feed import LiveFeed
 from streamferry.relay.flow import LiveFlow
 from streamferry.relay.keeper import KeeperTask, RunContext
-from streamferry.relay.spec import Codecs, RelaySpec
+from streamferry.relay.spec import Codecs, Latency, RelaySpec
 from streamferry.relay.status import Playhead
 from streamferry.relay.vitals import Phase
 from streamferry.source import FfmpegMemory, SourceMemory, open_live
@@ -92,8 +92,9 @@ class LiveKeeper:
         drift = None if spec.source_options.keep_drift else self._drift
         network = self._context.network.options(spec.source_options)
         encodes = mark is not None or self._encodes
+        is_low = memory.is_low_latency = spec.visits == Latency.LOW.visits
         # Whoever wants the same in the same way shares one pull.
-        same = (url.reveal(), json.dumps(spec.source_options.to_json(), sort_keys=True))
+        same = (url.reveal(), json.dumps(spec.source_options.to_json(), sort_keys=True), is_low)
         share = self._share = await self._context.pulls.open(
             same, lambda: open_live(url, **network, memory=memory), alone=not encodes
         )

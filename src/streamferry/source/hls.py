@@ -109,8 +109,9 @@ async def _open_segments(
                 asked_at = asyncio.get_running_loop().time()
                 playlist, media_url = await read_playlist(media_url, given_for=url, **network)
                 await judge(url, playlist, media_url.reveal())
+            follower.parts.is_wanted = memory.is_low_latency
             follower.begin_session()
-            follower.take(playlist, asked_at, await listed(playlist))
+            follower.take(playlist, asked_at, await listed(playlist, with_parts=memory.is_low_latency))
             renditions.append(Rendition(media_url, follower, url, **network))
         longest_s = max(rendition.follower.usual_s for rendition in renditions)
         inlet = HlsInlet(renditions, silence_s=SILENCE_S + longest_s)

@@ -9,8 +9,9 @@ Specification: RFC 8216bis, 6.2.2 (what a server may change), 6.3.3 (where to be
 from collections import deque
 from dataclasses import dataclass, replace
 
+from streamferry.source.hls_parts import Parts
 from streamferry.wire.hls import Playlist
-from streamferry.wire.hls_segments import Segment, parse_segments
+from streamferry.wire.hls_segments import Segment, SegmentParser, parsed
 
 #: A session begins this many segments before the end of the playlist: closer to it, players run dry (6.3.3).
 SEGMENTS_BEHIND = 3
@@ -32,14 +33,17 @@ _REMEMBERED = 8
 
 @dataclass(frozen=True, slots=True)
 class Next:
-    """A segment to be played. ``is_break``: its stamps do not continue those of the segment played before it.
+    """A segment to be played, or a part of one. ``is_break``: its stamps do not continue those of what is before it.
 
-    ``lost_s``: how much media was left out before it, in seconds by the playlist's word.
+    ``lost_s``: how much media was left out before it, in seconds by the playlist's word. ``goes_on``: it is the part of
+    a segment after the one before it. ``repeats``: parts of the same segment were played before.
     """
 
     segment: Segment
     is_break: bool
     lost_s: float
+    goes_on: bool = False
+    repeats: bool = False
 
 
 class HlsFollower:
@@ -62,6 +66,15 @@ class HlsFollower:
         self._is_break = False
         self._lost_s = 0.0
         self._usual_s = 1.0
+        #: Low-latency parts.
+        self.parts = Parts()
+        # The latest segments listed; how much of the one taken last is taken; whether parts are left out until a START.
+        self._latest: list[Segment] = []
+        self._taken_s = 0.0
+        self._needs_start = False
+        self._began_s: float | None = None
+        # What was given to be played in this session, the last two.
+        self._played: deque[Segment] = deque(maxlen=2)
         #: The number of a segment that ended a session by being refused.
         self.refused = -1
         #: When the playlist is to be read next, on the clock of ``take``.
@@ -77,12 +90,22 @@ class HlsFollower:
     @property
     def start_s(self) -> float:
         """How far before the end of the playlist a session begins, in seconds."""
-        return self._segments_behind * self._usual_s
+        return self._segments_behind * self._usual_s if self._began_s is None else self._began_s
+
+    @property
+    def step_s(self) -> float:
+        """How much more comes at a time, in seconds: a segment, or what a session holds back of parts."""
+        return max(self.parts.offer.hold_back_s, 1.0) if self.parts.are_used else self._usual_s
 
     @property
     def usual_s(self) -> float:
         """How long segments are, in seconds: the mean of those in the playlist."""
         return self._usual_s
+
+    @property
+    def hint(self) -> Segment | None:
+        """The part that comes next, if it may be asked for before it is listed."""
+        return None if self._needs_start else self.parts.hint
 
     def begin_session(self) -> None:
         """A session begins: its stamps may have nothing to do with those before, and what waits is listed again."""
@@ -90,41 +113,50 @@ class HlsFollower:
         self._names = {}
         self._is_break = True
         self._regressed_at = None
+        self._began_s, self._needs_start = None, False
+        self._played.clear()
+        self.parts.begin_session()
         self.is_finished = False
         self.reload_at = 0.0
 
-    def take(self, playlist: Playlist, asked_at: float, listed: list[Segment] | None = None) -> None:
+    def take(self, playlist: Playlist, asked_at: float, listed: SegmentParser | None = None) -> None:
         """A playlist has come, for which was asked at ``asked_at``, in seconds on any clock that only rises.
 
-        ``listed``: its segments, if they have been parsed.
+        ``listed``: what it lists, if that has been parsed.
 
         Raises ValueError, with a sentence that repeats nothing of it, for a playlist that cannot be followed.
         """
-        segments = (parse_segments(playlist) if listed is None else listed)[-_MOST_LISTED:]
+        listed = parsed(playlist, with_parts=self.parts.is_wanted) if listed is None else listed
+        segments, before = listed.segments[-_MOST_LISTED:], self.parts.offer.open_parts
         self.is_finished = playlist.is_finished
         names = {segment.number: _name(segment) for segment in segments}
-        has_changed = names.keys() != self._names.keys()
+        has_changed = names.keys() != self._names.keys() or len(listed.offer.open_parts) != len(before)
         longest_s = min(max(playlist.target_duration, 1), _MAX_SEGMENT_S)
         if segments:
             mean_s = sum(segment.seconds for segment in segments) / len(segments)
             self._usual_s = min(max(mean_s, _MIN_RELOAD_S), longest_s)
-        self.reload_at = asked_at + max(self._usual_s * (1.0 if has_changed else 0.5), _MIN_RELOAD_S)
+            self.parts.take(listed.offer, segments[-1].number + 1)
+        after_s = max(self._usual_s * (1.0 if has_changed else 0.5), _MIN_RELOAD_S)
+        self.reload_at = asked_at + (
+            self.parts.reload_after_s(has_changed=has_changed) if self.parts.are_used else after_s
+        )
         if not segments:
             return
         if not self._given and not self._waiting:
-            self._waiting.extend(segments[-self._segments_behind :])
+            self._add(self._first(segments))
         elif self._is_another_stream(names, asked_at):
             # What waits is still there, mostly, and is played before the other begins.
-            first = segments[max(0, len(segments) - self._segments_behind)]
-            self._waiting.append(replace(first, is_break=True))
-            self._waiting.extend(segments[segments.index(first) + 1 :])
+            first, *others = self._first(segments)
+            self._add([replace(first, is_break=True), *others])
         elif self._regressed_at is None:
-            self._continue(segments)
+            self._continue(segments, may_leap=True)
         else:
             return
         self._names, self._end, self._asked_at = names, segments[-1].number + 1, asked_at
+        self._latest = segments[-_REMEMBERED:] if self.parts.is_wanted else []
         while len(self._waiting) > _MOST_WAITING:
             self._lost_s += self._waiting.popleft().seconds
+            self._needs_start = True
 
     def next(self) -> Next | None:
         """The next segment, None if none is known yet."""
@@ -135,11 +167,13 @@ class HlsFollower:
             unseen = before is not None and segment.number > before.number + 1 and before.breaks != segment.breaks
             self._is_break |= segment.is_break or unseen
             self._given.append(segment)
-            if segment.is_gap:
+            self._needs_start = segment.is_gap or (self._needs_start and not segment.is_start)
+            if self._needs_start:
                 self._lost_s += segment.seconds
                 continue
-            found = Next(segment, self._is_break, self._lost_s)
+            found = self._given_as(segment)
             self._is_break, self._lost_s = False, 0.0
+            self._played.append(segment)
             return found
         return None
 
@@ -147,6 +181,21 @@ class HlsFollower:
         """The segment given last was not played: the next session begins with it, if it is still listed then."""
         if self._given:
             self._given.pop()
+
+    def fail_part(self, number: int, unplayed: Next | None = None) -> None:
+        """A part of this segment could not be had, or not all of it: the segment is to be had whole.
+
+        ``unplayed``: what was given after what was played of it; that is forgotten.
+        """
+        if unplayed is not None:
+            self.put_back()
+            self._played.pop()
+            self._is_break |= unplayed.is_break
+            self._lost_s += unplayed.lost_s
+        self.parts.fail(number)
+        self._waiting.clear()
+        if self._latest:
+            self._continue(self._latest, may_leap=False)
 
     def lose(self, seconds: float) -> None:
         """So much of a segment that was given could not be had."""
@@ -157,20 +206,52 @@ class HlsFollower:
         self._lost_s += found.lost_s + found.segment.seconds
         self._is_break |= found.is_break
 
-    def _continue(self, segments: list[Segment]) -> None:
-        """Take what was not listed before. What has left the playlist unplayed is lost."""
-        latest = self._waiting[-1] if self._waiting else self._given[-1]
-        fresh = [segment for segment in segments if segment.number > latest.number]
+    def _first(self, segments: list[Segment]) -> list[Segment]:
+        """What a session begins with."""
+        if not self.parts.are_used:
+            return segments[-self._segments_behind :]
+        found = self.parts.first(segments)
+        self._began_s = sum(segment.seconds for segment in found)
+        return found
+
+    def _given_as(self, segment: Segment) -> Next:
+        last = self._played[-1] if self._played and not self._is_break else None
+        is_begun = last is not None and last.part is not None and last.number == segment.number
+        is_part = segment.part is not None
+        return Next(segment, self._is_break, self._lost_s, is_begun and is_part, is_begun and not is_part)
+
+    @property
+    def _last(self) -> Segment | None:
+        """What was taken last."""
+        return self._waiting[-1] if self._waiting else self._given[-1] if self._given else None
+
+    def _add(self, found: list[Segment]) -> None:
+        for segment in found:
+            last = self._last
+            is_rest = segment.part and last is not None and last.number == segment.number and not segment.is_break
+            self._taken_s = segment.seconds + (self._taken_s if is_rest else 0.0)
+            self._waiting.append(segment)
+
+    def _continue(self, segments: list[Segment], *, may_leap: bool) -> None:
+        """Take what was not listed before. What has left the playlist unplayed is lost.
+
+        ``may_leap``: after a pause it begins where it would have begun without one.
+        """
+        last = self._last
+        if last is None:
+            return
+        fresh = self.parts.after(last, self._taken_s, segments)
         if not fresh:
             return
-        missing = fresh[0].number - latest.number - 1
+        missing = max(fresh[0].number - last.number - 1, 0)
+        if may_leap and not self._waiting and (missing or self._is_break):
+            begun = [one for one in self._first(segments) if _is_after(one, last)]
+            if not begun:
+                return
+            self._lost_s += sum(segment.seconds for segment in fresh) - sum(segment.seconds for segment in begun)
+            self._needs_start, fresh = True, begun
         self._lost_s += missing * self._usual_s
-        if not self._waiting and (missing or self._is_break):
-            # After a pause it begins where it would have begun without one.
-            begin = max(0, len(fresh) - self._segments_behind)
-            self._lost_s += sum(segment.seconds for segment in fresh[:begin])
-            fresh = fresh[begin:]
-        self._waiting.extend(fresh)
+        self._add(fresh)
 
     def _is_another_stream(self, names: dict[int, str], now: float) -> bool:
         """Whether a playlist goes on with other media than the one before; notes one that ends before it did."""
@@ -204,3 +285,10 @@ def _name(segment: Segment) -> str:
     if (name := path.rstrip("/").rpartition("/")[2]) and piece.size_bytes is None:
         return name
     return f"{name}@{piece.begin}"
+
+
+def _is_after(segment: Segment, last: Segment) -> bool:
+    """Whether nothing of it was taken when ``last`` was."""
+    if segment.number != last.number:
+        return segment.number > last.number
+    return segment.part is not None and last.part is not None and segment.part > last.part

@@ -38,8 +38,8 @@ _MOST_GIVEN_UP = 3
 _MAX_SEGMENT_S = 60.0
 # The next segment is asked for when so much of this one is left.
 _ASK_AHEAD_S = 2.0
-# A segment of which nothing comes for so long is given up.
-_SEGMENT_SILENCE_S = 6.0
+# A segment of which nothing comes for so long is given up, and a part.
+_SEGMENT_SILENCE_S, _PART_SILENCE_S = 6.0, 2.0
 # Stamps that are this far from where the playlist says they are begin on another clock.
 _OTHER_CLOCK_MS = 5_000
 # A track that is further than this from the other, or than so many segments, has nothing at present.
@@ -140,9 +140,13 @@ class RenditionReader:
         # The last stamp of each track, and the highest of them.
         self._last_of: dict[int, int] = {}
         self._top_ms = -1
-        # The first stamp of the present segment, None until it is known, and where the next is expected to begin.
+        # The first stamp of the present segment, None until it is known, where the present part of it begins if it is
+        # one, and where the next is expected to begin.
         self._begin_ms: int | None = None
+        self._part_begin_ms: int | None = None
         self._next_begin_ms = 0
+        # The last stamps of tracks of which a segment repeats what came as its parts.
+        self._had: dict[int, int] = {}
 
     @property
     def is_over(self) -> bool:
@@ -183,7 +187,7 @@ class RenditionReader:
     def excess_segments(self) -> float:
         """By how many segments more is listed, and has not come, than when a session begins."""
         follower = self.rendition.follower
-        return (self._left_s + self.rendition.ahead_s - follower.start_s) / follower.usual_s
+        return (self._left_s + self.rendition.ahead_s - follower.start_s) / follower.step_s
 
     def fill(self, scratch: memoryview, due_ms: float, now: float) -> int:
         """Receive until there is more media than is due, or nothing more is there now; returns bytes received."""
@@ -205,7 +209,8 @@ class RenditionReader:
                 # What was not asked for in the meantime is no fault of the server.
                 step_s = min(now - self._filled_at, _MOST_WAITED_S)
                 self._waited_s, self._silent_s = self._waited_s + step_s, self._silent_s + step_s
-                if self._silent_s > _SEGMENT_SILENCE_S or self._waited_s > self._limit_s(transfer):
+                silence_s = _SEGMENT_SILENCE_S if transfer.found.segment.part is None else _PART_SILENCE_S
+                if self._silent_s > silence_s or self._waited_s > self._limit_s(transfer):
                     self._give_up(transfer, now - self._begun_at)
                     continue
                 break
@@ -230,8 +235,8 @@ class RenditionReader:
         self.rendition.close()
         if self._transfer is not None:
             self._transfer.close()
-            self._transfer = None
-            if self._begin_ms is None or self.given_ms < self._begin_ms:
+            self._transfer, begin_ms = None, self._transfer_begin_ms
+            if begin_ms is None or self.given_ms < begin_ms:
                 self.rendition.follower.put_back()
 
     @property
@@ -239,8 +244,13 @@ class RenditionReader:
         """How much of the present segment has not come."""
         if self._transfer is None:
             return 0.0
-        come_ms = 0 if self._begin_ms is None else self._top_ms - self._begin_ms
+        begin_ms = self._transfer_begin_ms
+        come_ms = 0 if begin_ms is None else self._top_ms - begin_ms
         return max(0.0, self._transfer.seconds - come_ms / 1000)
+
+    @property
+    def _transfer_begin_ms(self) -> int | None:
+        return self._begin_ms if self._part_begin_ms is None else self._part_begin_ms
 
     def _begin(self, now: float) -> SegmentTransfer | None:
         transfer = self._transfer = self.rendition.take()
@@ -251,8 +261,17 @@ class RenditionReader:
         # Servers become faster again.
         self._early_ms *= _EARLY_DECAY
         self._lag_ms = max(_TRACK_LAG_MS, round(_TRACK_LAG_SEGMENTS * min(transfer.seconds, _MAX_SEGMENT_S) * 1000))
-        self._head = b""
-        if transfer.found.is_break:
+        found = transfer.found
+        if found.goes_on:
+            # Its bytes are those of the same segment.
+            self._part_begin_ms = self._next_begin_ms = self._next_begin_ms + round(found.lost_s * 1000)
+            return transfer
+        self._head, self._part_begin_ms, self._had = b"", None, {}
+        if found.repeats and self._begin_ms is not None:
+            # It is read from its beginning, by another demuxer, and what it has had of it is left out.
+            self._had, self._demuxer = dict(self._last_of), None
+            return transfer
+        if found.is_break:
             self._finish()
             self._demuxer, self._shift = None, None
             self._breaks += 1
@@ -262,11 +281,14 @@ class RenditionReader:
 
     def _limit_s(self, transfer: SegmentTransfer) -> float:
         """For how long a segment may be waited for: not for as long, if others wait meanwhile."""
-        times, more_s = (_WAITED_FOR_TIMES, _WAITED_FOR_S) if self.excess_segments > 1 else (_TIMES, _SEGMENT_SILENCE_S)
+        is_short = transfer.found.segment.part is not None or self.excess_segments > 1
+        times, more_s = (_WAITED_FOR_TIMES, _WAITED_FOR_S) if is_short else (_TIMES, _SEGMENT_SILENCE_S)
         return times * min(transfer.seconds, _MAX_SEGMENT_S) + more_s
 
     def _give_up(self, transfer: SegmentTransfer, seconds: float) -> None:
         self._end(is_whole=False)
+        if transfer.found.segment.part is not None:
+            return
         self._given_up += 1
         if self._given_up == _MOST_GIVEN_UP:
             reading = Reason.of(Code.STEP_MEDIA, peer=transfer.peer)
@@ -278,10 +300,12 @@ class RenditionReader:
             return
         transfer.close()
         self._transfer = None
-        if not is_whole:
+        if not is_whole and transfer.found.segment.part is not None:
+            self.rendition.redo(transfer.found.segment.number)
+        elif not is_whole:
             self.rendition.follower.lose(left_s)
-        if self._begin_ms is not None:
-            self._next_begin_ms = self._begin_ms + round(min(transfer.seconds, _MAX_SEGMENT_S) * 1000)
+        if (begin_ms := self._transfer_begin_ms) is not None:
+            self._next_begin_ms = begin_ms + round(min(transfer.seconds, _MAX_SEGMENT_S) * 1000)
         if self.rendition.follower.is_finished and self.rendition.is_over:
             self._finish()
 
@@ -344,6 +368,8 @@ class RenditionReader:
             self._shift = shift
             self._begin_ms = first_ms + shift
         shift = self._shift or 0
+        if self._had:
+            shift, tags = self._without_had(tags, shift)
         tracks, last_of, held_bytes = self.tracks, self._last_of, self.held_bytes
         for kind, stamp, body in tags:
             laid = stamp + shift
@@ -357,6 +383,14 @@ class RenditionReader:
         self._is_pending = pending_ms is not None
         if pending_ms is not None:
             self.last_ms = min(self.last_ms, pending_ms + shift - 1)
+
+    def _without_had(self, tags: list[Tag], shift: int) -> tuple[int, list[Tag]]:
+        """Of a segment that was begun as parts: what is new of it, and by what its stamps are shifted."""
+        # Another demuxer counts the turns of stamps anew.
+        begin_ms = min(stamp for _, stamp, _ in tags) + shift
+        self._shift = shift = shift + _TURN_MS * round((self._top_ms - begin_ms) / _TURN_MS)
+        had = self._had
+        return shift, [tag for tag in tags if tag[1] + shift > had.get(tag[0], -1)]
 
     def _continues(self, stamp_ms: int) -> bool:
         """Whether a segment that begins there is on the same clock as the one before, whatever the playlist says."""

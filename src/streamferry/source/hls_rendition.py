@@ -1,11 +1,13 @@
 """One media playlist of a live HLS source, followed: it is read again when due, and its segments are asked for in time.
 
 The next segment is asked for while the one before it still comes, so that a server may be slow to begin. What comes is
-received by the beat, no faster than it is needed: TCP holds back the rest.
+received by the beat, no faster than it is needed: TCP holds back the rest. Of low-latency playlists the next version
+and the part that it will list are asked for before they are there, one request for each, and their server answers then.
 """
 
 import asyncio
 from collections.abc import Coroutine
+from dataclasses import replace
 from typing import Unpack
 
 from streamferry.media.errors import MediaError, PeerError, PeerRejected, PeerUnreachable, RemoteProtocolError
@@ -53,8 +55,9 @@ class Rendition:
         self._kept = KeptConnections(self._clock)
         self._opener = SegmentOpener(source, self._kept, **network)
         self._ready: SegmentTransfer | None = None
-        # Whether a segment has been asked for and is not there yet.
-        self._asking = False
+        # What has been asked for and is not there yet; the part that was asked for before it was listed.
+        self._asked: Next | None = None
+        self._hinted: tuple[Segment, asyncio.Task[SegmentTransfer]] | None = None
         self._is_wanted = asyncio.Event()
         self._is_wanted.set()
         self._is_listed = asyncio.Event()
@@ -68,7 +71,7 @@ class Rendition:
     @property
     def is_over(self) -> bool:
         """Whether nothing more will come."""
-        if self._ready is not None or self._asking:
+        if self._ready is not None or self._asked is not None:
             return False
         return self._tasks[1].done() or (self._list_failure is not None and self.follower.ahead_s <= 0)
 
@@ -96,20 +99,43 @@ class Rendition:
         self._tasks[1].cancel()
         self._put_back()
 
+    def redo(self, number: int) -> None:
+        """Not all of a part of this segment came: the segment is taken whole, before what comes after it."""
+        self._tasks[1].cancel()
+        unplayed = self._take_back()
+        self._drop_hinted()
+        self.follower.fail_part(number, unplayed)
+        self._tasks[1] = asyncio.create_task(self._guard(self._ask_ahead()))
+        self._is_wanted.set()
+
     def close(self) -> None:
         """End it. Closing again does nothing."""
         for task in self._tasks:
             task.cancel()
         self._put_back()
+        self._drop_hinted()
         self._kept.close()
 
     def _put_back(self) -> None:
         """What was asked for is left to the next session."""
-        if self._ready is not None:
-            self._ready.close()
-        if self._asking or self._ready is not None:
-            self._asking, self._ready = False, None
+        if self._take_back() is not None:
             self.follower.put_back()
+
+    def _take_back(self) -> Next | None:
+        """What was asked for, if it was not taken."""
+        asked, self._asked = self._asked, None
+        if self._ready is not None:
+            asked = self._ready.found
+            self._ready.close()
+            self._ready = None
+        return asked
+
+    def _drop_hinted(self) -> None:
+        if self._hinted is not None:
+            _, task = self._hinted
+            self._hinted = None
+            task.add_done_callback(_close_unused)
+            task.cancel()
 
     async def _guard(self, work: Coroutine[None, None, None]) -> None:
         try:
@@ -122,23 +148,40 @@ class Rendition:
 
     async def _read_again(self) -> None:
         failed_since: float | None = None
-        while not self.follower.is_finished:
-            await asyncio.sleep(max(0.0, self.follower.reload_at - self._clock()))
+        follower = self.follower
+        while not follower.is_finished:
+            await asyncio.sleep(max(0.0, follower.reload_at - self._clock()))
             asked_at = self._clock()
+            query = follower.parts.query
             try:
-                playlist, _ = await read_playlist(
-                    self._address, given_for=self._source, kept=self._kept, **self._network
-                )
-                self.follower.take(playlist, asked_at, await listed(playlist))
+                await self._read(query, asked_at)
                 failed_since = self._list_failure = None
-            except (PeerError, RemoteProtocolError, InvalidValue) as error:
+            except (PeerError, RemoteProtocolError, InvalidValue, TimeoutError) as error:
                 now = self._clock()
+                if isinstance(error, TimeoutError) or query:
+                    # It is asked for what there is, before it counts as away.
+                    follower.parts.note_wait(is_good=False)
+                    follower.reload_at = now
+                    continue
                 failed_since = asked_at if failed_since is None else failed_since
                 if now - failed_since > _PLAYLIST_PATIENCE_S:
                     # The end only if it is not back before all that was listed has been played.
                     self._list_failure = RemoteProtocolError(error.why) if isinstance(error, InvalidValue) else error
-                self.follower.reload_at = now + max(_AGAIN_S, self.follower.usual_s / 2)
+                follower.reload_at = now + max(_AGAIN_S, follower.usual_s / 2)
             self._is_listed.set()
+
+    async def _read(self, query: str, asked_at: float) -> None:
+        """``query``: what makes the server wait until there is more. Raises TimeoutError if it waits too long."""
+        parts, address = self.follower.parts, self._address
+        if query:
+            address = replace(address, query="&".join(filter(None, (address.query, query))))
+        async with asyncio.timeout(parts.wait_s if query else None):
+            playlist, _ = await read_playlist(address, given_for=self._source, kept=self._kept, **self._network)
+        self.follower.take(playlist, asked_at, await listed(playlist, with_parts=parts.is_wanted))
+        if query:
+            parts.note_wait(is_good=True)
+        else:
+            parts.note_plain()
 
     async def _ask_ahead(self) -> None:
         failures = 0
@@ -150,21 +193,24 @@ class Rendition:
             while (found := self.follower.next()) is None:
                 if self._tasks[0].done():
                     return
+                self._ask_for_hint()
                 self._is_listed.clear()
                 await self._is_listed.wait()
+            self._asked = found
             try:
-                self._asking = True
                 self._ready = await self._ask(found)
-                self._asking, failures = False, 0
-            except (PeerError, RemoteProtocolError) as error:
+                self._asked, failures = None, 0
+            except (PeerError, RemoteProtocolError, TimeoutError) as error:
+                self._asked = None
+                self._is_wanted.set()
+                if found.segment.part is not None or isinstance(error, TimeoutError):
+                    self.follower.fail_part(found.segment.number, found)
+                    continue
                 failures += 1
                 if failures == _MOST_FAILURES or self._is_expired(error, found.segment.number):
-                    self._asking = False
                     self.follower.put_back()
                     raise
                 self.follower.lose_all(found)
-                self._asking = False
-                self._is_wanted.set()
 
     def _is_expired(self, error: MediaError, number: int) -> bool:
         """Whether it is the right to segments that has ended: a new session has a new one, and begins with this.
@@ -176,7 +222,40 @@ class Rendition:
         self.follower.refused = number
         return True
 
+    def _ask_for_hint(self) -> None:
+        """Ask for the part that comes next, once: its server answers when it is there."""
+        hint = self.follower.hint
+        if self._hinted is None and hint is not None:
+            self._hinted = hint, asyncio.create_task(self._open_hint(hint))
+
+    async def _open_hint(self, hint: Segment) -> SegmentTransfer:
+        async with asyncio.timeout(self.follower.parts.wait_s):
+            return await self._opener.open(self._address, Next(hint, is_break=False, lost_s=0.0))
+
+    async def _take_hinted(self, found: Next) -> SegmentTransfer | None:
+        """The answer to a hint, if it is that for ``found``."""
+        if self._hinted is None:
+            return None
+        (hint, task), is_good = self._hinted, False
+        try:
+            if (hint.number, hint.part, hint.media) == (found.segment.number, found.segment.part, found.segment.media):
+                transfer = await asyncio.shield(task)
+                self._hinted, is_good = None, True
+                transfer.become(found)
+                return transfer
+        except (PeerError, RemoteProtocolError, TimeoutError):
+            pass
+        finally:
+            self._drop_hinted()
+            self.follower.parts.note_hint(is_good=is_good)
+        return None
+
     async def _ask(self, found: Next) -> SegmentTransfer:
+        if (hinted := await self._take_hinted(found)) is not None:
+            return hinted
+        if found.segment.part is not None:
+            async with asyncio.timeout(self.follower.parts.wait_s):
+                return await self._opener.open(self._address, found)
         try:
             return await self._opener.open(self._address, found)
         except PeerRejected as error:
@@ -188,17 +267,23 @@ class Rendition:
         return await self._opener.open(self._address, found)
 
 
-async def listed(playlist: Playlist) -> list[Segment]:
-    """The segments of a playlist. A day of them takes half a second to parse: others get their turn meanwhile.
+def _close_unused(task: "asyncio.Task[SegmentTransfer]") -> None:
+    """Of a hint that nobody waits for any more."""
+    if not task.cancelled() and task.exception() is None:
+        task.result().close()
+
+
+async def listed(playlist: Playlist, *, with_parts: bool = False) -> SegmentParser:
+    """What a playlist lists. A day of segments takes half a second to parse: others get their turn meanwhile.
 
     Raises ValueError, with a sentence that repeats nothing of it, for a playlist that cannot be followed.
     """
-    parser = SegmentParser(playlist)
+    parser = SegmentParser(playlist, with_parts=with_parts)
     for number, line in enumerate(playlist.lines, start=1):
         parser.feed(line)
         if not number % _LINES_AT_ONCE:
             await asyncio.sleep(0)
-    return parser.segments
+    return parser
 
 
 async def read_playlist(

@@ -37,6 +37,10 @@ class SegmentTransfer:
         sizes = [size for size in (found.segment.media.size_bytes, stream.content_length) if size is not None]
         self._left = min(sizes, default=None)
 
+    def become(self, found: Next) -> None:
+        """It was asked for before it was listed: this is how it is listed."""
+        self.found, self.seconds = found, found.segment.seconds
+
     def receive(self, view: memoryview) -> bytes | memoryview | None:
         """What has come, maybe in ``view``; empty at the end of the segment, None if nothing is there now.
 

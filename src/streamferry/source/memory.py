@@ -32,5 +32,7 @@ class SourceMemory:
     sound_starts: SoundStarts = field(default_factory=SoundStarts)
     #: Whether its last session that was long enough to tell had no sound.
     is_mute: bool = False
+    #: Whether it is to be had as early as its server gives it: by parts of segments, where HLS has them.
+    is_low_latency: bool = False
     #: Whether it has something that only ffmpeg reads.
     needs_ffmpeg: bool = False

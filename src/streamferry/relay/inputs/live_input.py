@@ -14,7 +14,7 @@ from streamferry.relay.inputs.feed_inlet import FeedInlet
 from streamferry.relay.inputs.policy import Health
 from streamferry.relay.inputs.standby import Standby
 from streamferry.relay.keeper import RunContext
-from streamferry.relay.spec import Codecs, Input
+from streamferry.relay.spec import Codecs, Input, Latency
 from streamferry.source import LiveInlet, SourceMemory, open_live
 from streamferry.source.http_flv import HttpFlvInlet
 from streamferry.source.rtmp import RtmpInlet
@@ -122,6 +122,7 @@ class LiveInput:
             error: MediaError | None = None
             opened_at = time.monotonic()
             try:
+                memory.is_low_latency = self._context.spec.visits == Latency.LOW.visits
                 await self._open(memory, backoff.step_s)
                 opened_at = time.monotonic()
                 assert self._lost is not None

@@ -386,11 +386,11 @@ async def test_the_playlist_of_a_day(server):
     assert text.count("\n") > 2 * past
     playlist, follower = Playlist.parse(text.encode()), HlsFollower()
     other = asyncio.create_task(others())
-    segments = await listed(playlist)
+    found = await listed(playlist)
     other.cancel()
-    assert len(segments) == past + 4
+    assert len(found.segments) == past + 4
     assert turns >= 2 * past // 2_000
-    follower.take(playlist, 0.0, segments)
+    follower.take(playlist, 0.0, found)
     assert [follower.next().segment.number for _ in range(3)] == [past + 1, past + 2, past + 3]
 
 

@@ -7,14 +7,13 @@ from functools import partial
 import pytest
 
 from kit.hls import cut, with_separate_sound
-from kit.live_hls import LiveServer, watch
+from kit.live_hls import LiveServer, own_stamps, watch
 from streamferry.media.errors import SourceError
 from streamferry.media.tag import AUDIO, VIDEO
 from streamferry.media.url import MediaUrl
 from streamferry.net.dial import Deadlines
 from streamferry.source import SourceMemory
 from streamferry.source import open_live as open_live_within
-from streamferry.wire.mpegts import TsDemuxer
 
 open_live = partial(open_live_within, deadlines=Deadlines())
 FMP4 = ("-hls_segment_type", "fmp4")
@@ -89,21 +88,6 @@ async def test_the_picture_is_back_soon_after_the_source_is(peers, servers, away
     inlet.close()
     assert seen.error is None
     assert seen.pictures[0][0] - max(back_at, first.tags[-1][0]) < 2.0
-
-
-def own_stamps(server):
-    """By its body: the stamp that a frame has in its segment, for those whose body no other has."""
-    seen = Counter()
-    stamps = {}
-    for data in server.segments:
-        tags = []
-        demuxer = TsDemuxer()
-        demuxer.feed(data, tags)
-        demuxer.finish(tags)
-        for kind, stamp, body in tags:
-            seen[kind, body] += 1
-            stamps[kind, body] = stamp
-    return {name: stamp for name, stamp in stamps.items() if seen[name] == 1}
 
 
 @pytest.mark.parametrize("form", ["TS", "sound apart"])
