@@ -229,10 +229,6 @@ class PublishEvicted(PublishRejected):
     """The destination ended the stream as it does when another publisher takes the key."""
 
 
-class DestinationMoves(DestinationError):
-    """The destination asks for another session, at another of its servers, before it leaves."""
-
-
 class DestinationStalled(DestinationError):
     """The destination is connected but takes nothing."""
 

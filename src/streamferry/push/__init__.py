@@ -6,8 +6,9 @@ from typing import Unpack
 from streamferry.media.url import MediaUrl
 from streamferry.net.dial import DialOptions
 from streamferry.push.hls import open_hls_session
-from streamferry.push.outlet import ChunkSession, Outlet, Session
+from streamferry.push.outlet import Outlet
 from streamferry.push.rtmp import RtmpSession, open_rtmp_session
+from streamferry.push.session import ChunkSession, Session
 from streamferry.push.srt import open_srt_session
 
 __all__ = ["ChunkSession", "Outlet", "RtmpSession", "Session", "open_rtmp_session", "open_session"]

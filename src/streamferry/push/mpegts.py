@@ -47,6 +47,15 @@ class RemuxSession:
         self.sent_bytes = 0
 
     @property
+    def move_asked(self) -> None:
+        """See ``Session``: the protocols that carry MPEG-TS have no word for that."""
+        return None
+
+    def lead_next(self) -> str:
+        """See ``Session``."""
+        return ""
+
+    @property
     def is_blocked(self) -> bool:
         """Whether the child did not take everything that was last written."""
         return bool(self._pending)

@@ -10,7 +10,6 @@ from typing import Unpack
 
 from streamferry.media.errors import (
     DestinationClosed,
-    DestinationMoves,
     DestinationStalled,
     DestinationUnreachable,
     MediaError,
@@ -24,13 +23,12 @@ from streamferry.net.connection import Buffers, SendableFile
 from streamferry.net.dial import DialOptions
 from streamferry.net.rtmp import RtmpLink, note_move, open_publish
 from streamferry.push.forms import Forms
-from streamferry.push.outlet import Link
 from streamferry.push.peer_errors import as_destination_errors
+from streamferry.push.session import Link
 from streamferry.reasons import Code, Reason, said_by
 from streamferry.wire.flv import MAX_TAG_BYTES
 from streamferry.wire.rtmp.chunk_file import CHUNK_SIZE
 from streamferry.wire.rtmp.framed import Framed
-from streamferry.wire.rtmp.place import Place
 
 # What a server says to a publisher whose key another one has taken.
 _UNPUBLISHED = "NetStream.Unpublish.Success"
@@ -60,6 +58,7 @@ class RtmpSession:
         "_session",
         "forms",
         "framed",
+        "move_asked",
         "sent_bytes",
     )
 
@@ -82,9 +81,10 @@ class RtmpSession:
         self._server_acked_at: float | None = None
         #: See ``Session``; there is none before the first frame, and while something waits.
         self.framed: Framed | None = None
+        #: See ``Session``.
+        self.move_asked = asyncio.Event()
         self._connection.on_readable(self._read_peer)
-        if (place := self._session.moves_to) is not None:
-            self._fail(self._moves(place))
+        self._note_asked()
 
     @property
     def acked_bytes(self) -> int:
@@ -277,8 +277,7 @@ class RtmpSession:
             # Its message tells more than the way it closed afterwards.
             ending = PublishEvicted if session.ended == _UNPUBLISHED else PublishRejected
             failure = ending(Code.DESTINATION_ENDED_STREAM, words=session.ended)
-        elif failure is None and session.moves_to is not None:
-            failure = self._moves(session.moves_to)
+        self._note_asked()
         if failure is None:
             self._pending += session.data_to_send()
             if self._pending:
@@ -300,9 +299,17 @@ class RtmpSession:
         self._heard_at = now
         return self._said_bytes > _MAX_SAID_BYTES
 
-    def _moves(self, place: Place) -> DestinationMoves:
+    def _note_asked(self) -> None:
+        if self._session.moves_to is not None:
+            self.move_asked.set()
+
+    def lead_next(self) -> str:
+        """See ``Session``."""
+        place = self._session.moves_to
+        if place is None:
+            return ""
         note_move(self._session.url, place)
-        return DestinationMoves(Code.DESTINATION_MOVES)
+        return place.server.authority
 
     def _fail(self, failure: MediaError) -> None:
         self._failure = failure

@@ -1,14 +1,16 @@
-"""UntilStart: a session up to where a viewer can begin. What comes after that waits in its outlet for the next one.
+"""UntilStart: a session up to where a viewer can begin. What comes after that is for the next one, which may be open
+already, beside it; else it waits in the outlet.
 
 So one session takes the place of another, and nothing is lost or sent twice. It stands in for the session only for the
 seconds up to that place: the steady path knows nothing of it.
 """
 
+import asyncio
 from collections.abc import Callable
 
 from streamferry.media.tag import START, LaidTag
 from streamferry.push.forms import Forms
-from streamferry.push.outlet import Link, Session
+from streamferry.push.session import Link, Session
 
 
 class UntilStart:
@@ -31,6 +33,15 @@ class UntilStart:
     @sent_bytes.setter
     def sent_bytes(self, sent_bytes: int) -> None:
         self.session.sent_bytes = sent_bytes
+
+    @property
+    def move_asked(self) -> asyncio.Event | None:
+        """See ``Session``."""
+        return self.session.move_asked
+
+    def lead_next(self) -> str:
+        """See ``Session``."""
+        return self.session.lead_next()
 
     @property
     def acked_bytes(self) -> int:

@@ -33,7 +33,10 @@ class Way(Protocol):
         """Stop sending and give the session back, to be closed by the caller."""
 
     async def wait_for_start(self) -> None:
-        """Send what comes before the next place where a viewer can begin; what follows is for the next session."""
+        """Send what comes before the next place where a viewer can begin; what follows is for the next session.
+
+        The session is removed then, and the caller's to close. Another worker's could be next as well as our own.
+        """
 
 
 class Branch:

@@ -3,8 +3,7 @@
 A visit looks up how far the file that plays is due, and sends that stretch of it as it lies (``wire.rtmp.chunk_file``);
 a session that takes no chunks, and previews, get the same stretch as tags. There is no queue: while a session is
 blocked nothing more is given to it, and nothing of a file is ever left out. How far a file is ahead is bounded in media
-time; after a hold it goes on as for a player that ran dry, or, where the list keeps time, catches up at 1.5 times its
-pace.
+time; after a hold it goes on as for a player that ran dry, or, where the list keeps time, catches up.
 """
 
 import asyncio
@@ -14,9 +13,10 @@ from collections.abc import Callable, Iterator, Sequence
 from streamferry.media.errors import MediaError
 from streamferry.media.tag import LaidTag
 from streamferry.push import Outlet
+from streamferry.relay.arrivals import Arrivals
 from streamferry.relay.beat import FILE_VISIT_S
 from streamferry.relay.file_sender import FileSender
-from streamferry.relay.list_entry import ListEntry
+from streamferry.relay.list_entry import ListEntry, has_room
 from streamferry.relay.list_position import move
 from streamferry.relay.spec import Item
 from streamferry.relay.status import ItemStep, Playhead
@@ -28,16 +28,8 @@ from streamferry.timeline.pace import LEAD_MS
 LATE_S = 3.0
 #: How much faster than its pace a list that keeps time makes up for a shorter hold.
 CATCH_UP = 1.5
-#: A reader that is shorter does not count as the one ahead, up to so much of them in all: opening and preparing a file
-#: takes half a second and more.
-SHORT_MS, AHEAD_MS = 1500, 6000
 # How often it is noted how far a list has come: what had arrived of a lost session is known to that.
 _NOTE_S = 0.5
-# What one counts for at least: each is an open file.
-_LEAST_MS = 200
-#: A new session goes back to what the old one's peer had acknowledged, but no further than this from what was given.
-#: Linux holds 4 MiB unsent by itself (tcp_wmem), and of a file that is not kept 8 MiB behind its player are there.
-_MAX_BACK_BYTES = 6 << 20
 
 
 class FileFeed:
@@ -48,11 +40,11 @@ class FileFeed:
     """
 
     __slots__ = (
-        "_arrived",
+        "_arrivals",
         "_at_place",
         "_current",
-        "_given",
         "_given_ms",
+        "_held_pace",
         "_is_last",
         "_joins",
         "_keeps_time",
@@ -105,12 +97,11 @@ class FileFeed:
         self._patience_ms = LEAD_MS
         self._visited_at = 0.0
         self._at_place: Callable[[], None] | None = None
+        # Set where the place has come: the next session goes on there, by that schedule.
+        self._held_pace: Pace | None = None
         self._is_last = False
-        # The stamp up to which the peer has acknowledged, once something has begun; after that stamps that were
-        # reached, each with the bytes of the session that were on their way by then.
-        self._arrived: tuple[ListEntry, int] | None = None
+        self._arrivals = Arrivals()
         self._note_at = 0.0
-        self._given: deque[tuple[int, ListEntry, int]] = deque()
         self._room = asyncio.Event()
         self._room.set()
         #: Set while everything put in was played, after ``finish`` was called.
@@ -165,12 +156,7 @@ class FileFeed:
 
     def look_for_room(self) -> None:
         """Something may be known of a reader that waits, or it plays."""
-        ahead_ms = 0
-        for entry in self._upcoming:
-            span_ms = entry.reader.span_ms
-            is_short = span_ms is not None and span_ms < SHORT_MS
-            ahead_ms += max(span_ms, _LEAST_MS) if span_ms is not None and is_short else AHEAD_MS
-        if ahead_ms < AHEAD_MS:
+        if has_room(self._upcoming):
             self._room.set()
         else:
             self._room.clear()
@@ -219,12 +205,12 @@ class FileFeed:
     def skip_to(self, playhead: Playhead) -> None:
         """Drop the current item as well: the list continues elsewhere."""
         self.drop_upcoming()
-        if self._current is not None:
-            self._end_pass(self._current)
-            self._spent += [entry.reader for entry in (*self._played, self._current)]
+        if (entry := self._current) is not None:
+            self._end_pass(entry)
+            self._spent += [played.reader for played in (*self._played, entry)]
             self._played.clear()
-            self._current = self._arrived = None
-        self._given.clear()
+            self._current = self._arrivals.place = None
+        self._arrivals.forget_given()
         self._resting = playhead
 
     def finish(self) -> None:
@@ -234,11 +220,14 @@ class FileFeed:
     def begin_session(self, now: float) -> None:
         """A publish session was attached: start a schedule, and go back to the keyframe before what did not arrive."""
         self._sender.begin_session()
-        self._restart_pace(self._joins.position_ms, now)
         self._visited_at = now
-        if self._arrived is None:
+        if self._held_pace is not None:
+            self._go_on()
             return
-        entry, arrived_ms = self._arrived
+        self._restart_pace(self._joins.position_ms, now)
+        if self._arrivals.place is None:
+            return
+        entry, arrived_ms = self._arrivals.place
         self.finished.clear()
         while (later := self._current) is not None and later is not entry:
             self._reopen(later, later.begun_ms or 0)
@@ -247,13 +236,21 @@ class FileFeed:
         self._reopen(entry, entry.reader.position_of(arrived_ms))
         self._begin_pass(entry)
 
+    def _go_on(self) -> None:
+        """At the place where the last session ended, as if it had not: with the same shift, by the same schedule."""
+        self._pace, self._held_pace = self._held_pace, None
+        entry = self._current
+        if entry is not None and entry.reader.is_cut and not (entry.gives_way and self._upcoming):
+            self._reopen(entry, entry.reader.position_of(entry.reader.reached_ms))
+            self._sender.begin_pass(entry.reader, self._joins.shift)
+
     def end_session(self) -> None:
         """The publish session is about to end: hold everything."""
         self.note_arrived()
-        self._given.clear()
+        self._arrivals.forget_given()
         if self._pace is not None and self._current is not None:
             self._end_pass(self._current)
-        self._pace = None
+        self._pace = self._held_pace = None
 
     def _reopen(self, entry: ListEntry, position_ms: int) -> None:
         self._spent.append(entry.reader)
@@ -266,22 +263,31 @@ class FileFeed:
 
     def note_arrived(self) -> None:
         """See how far the peer has come in what was given; at each inspection."""
-        given = self._given
-        if not given:
-            return
-        arrived_bytes, last = max(self._outlet.acked_bytes, given[-1][0] - _MAX_BACK_BYTES), None
-        while given and given[0][0] <= arrived_bytes:
-            last = given.popleft()
-        if last is None:
-            return
-        _, entry, reached_ms = last
-        self._arrived = entry, reached_ms
-        while self._played and self._played[0] is not entry:
+        arrived = self._arrivals.look(self._outlet.acked_bytes)
+        while arrived is not None and self._played and self._played[0] is not arrived:
             self._spent.append(self._played.popleft().reader)
 
-    def stop_at_place(self, then: Callable[[], None]) -> None:
-        """Send nothing from the next place on where a viewer can begin, and call ``then`` when it comes."""
+    def stop_at_place(self, then: Callable[[], None], *, goes_on: bool = False) -> None:
+        """Send nothing from the next place on where a viewer can begin, and call ``then`` when it comes.
+
+        ``goes_on``: another session of this feed is to go on there.
+        """
         self._at_place = then
+        if (entry := self._current) is not None:
+            entry.reader.needs_place = goes_on
+
+    def forget_place(self, then: Callable[[], None]) -> None:
+        """It is not waited for any more, unless by somebody else."""
+        if self._at_place == then:
+            self._at_place = None
+
+    def hold(self) -> None:
+        """The place has come: the next session goes on there. The last one is closed properly, so its peer gets all."""
+        self._arrivals.forget_given()
+        self._spent += [entry.reader for entry in self._played]
+        self._played.clear()
+        if (entry := self._current) is not None:
+            self._arrivals.place = entry, entry.reader.reached_ms
 
     def play(self, now: float) -> bool:
         """Send what is due; gives whether all is plain: on time, and not about to change. Raises DestinationError.
@@ -303,7 +309,7 @@ class FileFeed:
             start = reader.offset
             if now >= self._note_at or reader.unsent_tracks:
                 self._note_at = now + _NOTE_S
-                self._given.append((outlet.sent_bytes, entry, reader.reached_ms))
+                self._arrivals.note_given(outlet.sent_bytes, entry)
             cuts = self._at_place is not None or (entry.gives_way and bool(self._upcoming))
             end = reader.advance(due_ms - self._joins.shift, cuts)
             if end > start:
@@ -321,7 +327,7 @@ class FileFeed:
             if self._at_place is None or not reader.is_cut:
                 self._tell_end(entry)
             if self._at_place is not None and reader.at_end:
-                self._pace = None
+                self._held_pace, self._pace = pace, None
                 self._at_place()
                 return False
             if session.is_blocked or (entry := self._start_next()) is None:
@@ -372,8 +378,8 @@ class FileFeed:
         if entry.begun_ms is None:
             entry.begun_ms = entry.reader.position_ms
             self._on_step(ItemStep.STARTED, entry.playhead, None)
-        if self._arrived is None:
-            self._arrived = entry, entry.reader.reached_ms
+        if self._arrivals.place is None:
+            self._arrivals.place = entry, entry.reader.reached_ms
         return entry
 
     def _begin_pass(self, entry: ListEntry) -> None:
@@ -387,12 +393,8 @@ class FileFeed:
     def close(self) -> None:
         """Close all readers; the playhead stays where it is."""
         self._resting = self.playhead
-        readers = [entry.reader for entry in (*self._played, *self._upcoming)] + self._spent
-        if self._current is not None:
-            readers.append(self._current.reader)
-        for reader in readers:
-            reader.close()
+        self._spent += [entry.reader for entry in (*self._played, self._current, *self._upcoming) if entry is not None]
+        self._close_spent()
         self._played.clear()
         self._upcoming.clear()
-        self._spent.clear()
         self._current = None

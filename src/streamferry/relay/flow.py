@@ -120,8 +120,8 @@ class Flow:
         return self.outlet.detach()
 
     async def wait_for_start(self) -> None:
-        """See ``branch.Way``: a list waits for its next session, and goes on at a keyframe anyway."""
-        self.detach_session()
+        """See ``branch.Way``."""
+        raise NotImplementedError
 
     @property
     def lead(self) -> Way:
@@ -278,6 +278,10 @@ class LiveFlow(Flow):
     def attach_session(self, session: Session, now: float) -> "asyncio.Future[DestinationError]":
         """See ``Flow``."""
         return self._lead.attach_session(session, now)
+
+    async def wait_for_start(self) -> None:
+        """See ``Flow``."""
+        await self._lead.wait_for_start()
 
     @property
     def has_session(self) -> bool:

@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from types import TracebackType
 from typing import TypeVar
 
@@ -26,7 +27,7 @@ from streamferry.relay.network import Network
 from streamferry.relay.preview import Viewer
 from streamferry.relay.run import RelayRun
 from streamferry.relay.spec import RelaySpec
-from streamferry.relay.status import ItemChange, Playhead, RelayStatus, State, Switch, Totals, Trouble
+from streamferry.relay.status import ItemChange, Moved, Playhead, RelayStatus, State, Switch, Totals, Trouble
 from streamferry.relay.turns import Turns
 from streamferry.source.live import SCRATCH_BYTES
 from streamferry.source.shared import SharedPulls
@@ -46,6 +47,7 @@ NewRun = Callable[
         Callable[[RelayStatus], None],
         Callable[[ItemChange], None],
         Callable[[Switch], None],
+        Callable[[Moved], None],
         Trouble | None,
     ],
     RelayRun,
@@ -80,6 +82,7 @@ class Relay:
         self._watchers: list[Callable[[RelayStatus], None]] = []
         self._item_watchers: list[Callable[[ItemChange], None]] = []
         self._switch_watchers: list[Callable[[Switch], None]] = []
+        self._move_watchers: list[Callable[[Moved], None]] = []
         self._run = self._make_run(spec, trouble)
         self._supervisor = group.create_task(self._supervise(), name="relay supervisor")
         self.on_end(self._forget_limit)
@@ -114,6 +117,10 @@ class Relay:
     def watch_switches(self, callback: Callable[[Switch], None]) -> None:
         """Call ``callback`` whenever something else comes on air, inside the beat: it has to be quick."""
         self._switch_watchers.append(callback)
+
+    def watch_moves(self, callback: Callable[[Moved], None]) -> None:
+        """Call ``callback`` whenever a destination has asked to go on in another session."""
+        self._move_watchers.append(callback)
 
     def open_preview(self) -> Viewer:
         """A viewer of what is sent to the destination; see :meth:`RelayRun.open_preview`."""
@@ -202,12 +209,6 @@ class Relay:
             return
         self._tell(self._watchers, status)
 
-    def _notify_item(self, change: ItemChange) -> None:
-        self._tell(self._item_watchers, change)
-
-    def _notify_switch(self, switch: Switch) -> None:
-        self._tell(self._switch_watchers, switch)
-
     def _tell(self, watchers: Iterable[Callable[[_T], None]], change: _T) -> None:
         for watcher in watchers:
             try:
@@ -217,7 +218,9 @@ class Relay:
                 self._log.exception("a watcher of a relay failed")
 
     def _make_run(self, spec: RelaySpec, trouble: Trouble | None) -> RelayRun:
-        return self._new_run(spec, self._began_at, self._notify, self._notify_item, self._notify_switch, trouble)
+        items, switches = partial(self._tell, self._item_watchers), partial(self._tell, self._switch_watchers)
+        moves = partial(self._tell, self._move_watchers)
+        return self._new_run(spec, self._began_at, self._notify, items, switches, moves, trouble)
 
     def _replace_run(self, spec: RelaySpec) -> None:
         self._past = self.totals
@@ -331,6 +334,7 @@ class RelayHost:
             on_change: Callable[[RelayStatus], None],
             on_item: Callable[[ItemChange], None],
             on_switch: Callable[[Switch], None],
+            on_moved: Callable[[Moved], None],
             trouble: Trouble | None,
         ) -> RelayRun:
             return RelayRun(
@@ -344,6 +348,7 @@ class RelayHost:
                 on_change=on_change,
                 on_item=on_item,
                 on_switch=on_switch,
+                on_moved=on_moved,
                 on_attempt=self._collector.note_attempt,
                 trouble=trouble,
                 pulls=self._pulls,

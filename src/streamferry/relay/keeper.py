@@ -17,7 +17,7 @@ from streamferry.relay.file_feed import FileFeed
 from streamferry.relay.flow import Flow
 from streamferry.relay.network import Network
 from streamferry.relay.spec import RelaySpec
-from streamferry.relay.status import OnAir, Playhead, State
+from streamferry.relay.status import Moved, OnAir, Playhead, State
 from streamferry.relay.vitals import End, Phase, Vitals
 from streamferry.source.shared import SharedPulls
 
@@ -40,10 +40,11 @@ class RunContext:
         *,
         pulls: SharedPulls | None = None,
         on_attempt: Callable[[], None],
+        on_moved: Callable[[Moved], None] = lambda moved: None,
         inspect: Callable[[float], object],
     ) -> None:
-        """``pulls``: those that runs share. ``on_attempt``: called for each attempt that failed. ``inspect``: checks
-        the run, at a monotonic time."""
+        """``pulls``: those that runs share. ``on_attempt``: called for each attempt that failed, ``on_moved`` when a
+        destination has asked to move. ``inspect``: checks the run, at a monotonic time."""
         self.spec = spec
         self.flow = flow
         #: Those of the first destination.
@@ -56,6 +57,7 @@ class RunContext:
         self.pulls = pulls or SharedPulls()
         self.log = log
         self.on_attempt = on_attempt
+        self.on_moved = on_moved
         self._inspect = inspect
         #: Done with the run's outcome, once that is decided.
         self.over: asyncio.Future[State] = asyncio.get_running_loop().create_future()

@@ -1,9 +1,16 @@
 """What a list plays, or is about to: a reader with its place in the list."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from streamferry.relay.status import Playhead
 from streamferry.source.prepared import PreparedReader
+
+#: A reader that is shorter does not count as the one ahead, up to so much of them in all: opening and preparing a file
+#: takes half a second and more.
+SHORT_MS, AHEAD_MS = 1500, 6000
+# What one counts for at least: each is an open file.
+_LEAST_MS = 200
 
 
 @dataclass(slots=True)
@@ -26,3 +33,13 @@ class ListEntry:
     def playhead(self) -> Playhead:
         """Where it is in the list."""
         return Playhead(self.loop, self.item, self.reader.position_ms)
+
+
+def has_room(upcoming: Iterable[ListEntry]) -> bool:
+    """Whether it is time to open another file, besides those that wait."""
+    ahead_ms = 0
+    for entry in upcoming:
+        span_ms = entry.reader.span_ms
+        is_short = span_ms is not None and span_ms < SHORT_MS
+        ahead_ms += max(span_ms, _LEAST_MS) if span_ms is not None and is_short else AHEAD_MS
+    return ahead_ms < AHEAD_MS

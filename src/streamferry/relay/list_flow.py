@@ -61,6 +61,19 @@ class ListFlow(Flow):
             self._feed.end_session()
         return super().detach_session()
 
+    async def wait_for_start(self) -> None:
+        """See ``Flow``."""
+        feed, come = self._feed, asyncio.Event()
+        if feed is None or self.outlet.session is None:
+            return
+        feed.stop_at_place(come.set, goes_on=True)
+        try:
+            await come.wait()
+        finally:
+            feed.forget_place(come.set)
+        feed.hold()
+        self.outlet.hand_on()
+
     def cut_at_start(self, then: Callable[[], None]) -> None:
         """See ``Flow``."""
         if self._feed is not None:

@@ -34,6 +34,7 @@ from streamferry.relay.spec import RelaySpec, RunKind
 from streamferry.relay.status import (
     Found,
     ItemChange,
+    Moved,
     OnAir,
     Playhead,
     RelayStatus,
@@ -65,6 +66,7 @@ class RelayRun:
         on_change: Callable[[RelayStatus], None],
         on_item: Callable[[ItemChange], None],
         on_switch: Callable[[Switch], None] = lambda switch: None,
+        on_moved: Callable[[Moved], None] = lambda moved: None,
         on_attempt: Callable[[], None] = lambda: None,
         trouble: Trouble | None = None,
         pulls: SharedPulls | None = None,
@@ -85,7 +87,11 @@ class RelayRun:
         self._began_at = began_at
         vitals = Vitals(flow, trouble)
         self._context = RunContext(
-            *(spec, flow, vitals, network, log), pulls=pulls, on_attempt=on_attempt, inspect=self._inspect
+            *(spec, flow, vitals, network, log),
+            pulls=pulls,
+            on_attempt=on_attempt,
+            on_moved=on_moved,
+            inspect=self._inspect,
         )
         self._source: SourceKeeper
         if isinstance(flow, ListFlow):

@@ -102,6 +102,14 @@ class Switch:
 
 
 @dataclass(frozen=True, slots=True)
+class Moved:
+    """The destination with that id has asked to go on in another session; what came of it."""
+
+    destination: str
+    why: Reason
+
+
+@dataclass(frozen=True, slots=True)
 class Found:
     """What is wrong with the content that is sent, since when, and in words as it was found."""
 

@@ -23,7 +23,7 @@ from enum import Enum
 
 from streamferry.media.errors import Fault, MediaError
 from streamferry.push import Outlet
-from streamferry.push.outlet import Link
+from streamferry.push.session import Link
 from streamferry.reasons import Code, Reason
 from streamferry.relay.file_feed import FileFeed
 from streamferry.relay.flow import Flow

@@ -76,6 +76,7 @@ class PreparedReader:
         "at_end",
         "file",
         "is_cut",
+        "needs_place",
         "offset",
         "place",
         "reached_ms",
@@ -108,6 +109,8 @@ class PreparedReader:
         self.at_end = False
         #: Whether that was less than was asked for, because it ended at a place.
         self.is_cut = False
+        #: Whether it is to go on where it ends: that has to be a place.
+        self.needs_place = False
         #: Whether the file still grows and has nothing more now.
         self.starved = False
         self._scan: TagScan | None = None
@@ -151,7 +154,8 @@ class PreparedReader:
         """Go on to the media stamped up to ``until_ms``, or some ms less; gives the offset to which that was.
 
         What lies between that and the offset before it is due. ``ends_at_place``: the pass ends at the next place at
-        which a viewer can begin, in a file without a picture at once.
+        which a viewer can begin, in a file without a picture at once, unless it
+        ``needs_place``.
         """
         file, start = self.file, self.offset
         if self.at_end:
@@ -216,7 +220,7 @@ class PreparedReader:
 
     def _end_at_place(self, start: int, end: int) -> bool:
         index = self.file.index
-        if VIDEO in self.file.tracks:
+        if VIDEO in self.file.tracks or (self.needs_place and index.has_places):
             place = index.place_from(start)
             if place is None or index.place_offsets[place] > end:
                 return False

@@ -220,6 +220,8 @@ def _kind(change: Change) -> str:
         return "destination_changed"
     if change.switch is not None:
         return CallbackEvent.SWITCHED.value
+    if change.moved is not None:
+        return "destination_moved"
     if change.content is not None:
         return (CallbackEvent.CONTENT_OVER if change.is_over else CallbackEvent.CONTENT_FOUND).value
     return "starting" if change.starting else change.status.state.value
@@ -247,6 +249,10 @@ def _change_detail(change: Change) -> dict[str, object]:
             "to": str(switch.after),
             **switch.after.why.told(),
         }
+    if (moved := change.moved) is not None:
+        detail = {"retries": detail["retries"], **moved.why.told()}
+        if moved.destination:
+            detail["destination"] = int(moved.destination)
     if (found := change.content) is not None:
         detail = {"retries": detail["retries"], "content": found.fault.value, **found.why.told()}
     return {**detail, "state": change.status.state.value}

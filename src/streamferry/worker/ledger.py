@@ -10,7 +10,7 @@ from enum import Enum
 from typing import Protocol
 
 from streamferry.reasons import Reason
-from streamferry.relay import DestinationStatus, Found, ItemChange, RelaySpec, RelayStatus, Switch, Trouble
+from streamferry.relay import DestinationStatus, Found, ItemChange, Moved, RelaySpec, RelayStatus, Switch, Trouble
 from streamferry.worker.health import WorkerHealth
 
 #: A lease that was not renewed for this long is lost, unless another length is asked for.
@@ -63,8 +63,9 @@ class Change:
     """A change of a run's status, ``age_s`` before it is reported; the first one says that it is ``starting``.
 
     With an ``item`` it is a step of the list instead of a change of status, with a ``destination`` a change of that
-    one, which is not the first of several, with a ``switch`` something else on air, with ``content`` what is found
-    wrong with that, or no longer (``is_over``). ``untold``: how many such steps before it are not reported.
+    one, which is not the first of several, with a ``switch`` something else on air, with ``moved`` what came of a
+    destination's wish to go on elsewhere, with ``content`` what is found wrong with what is on air, or no longer
+    (``is_over``). ``untold``: how many such steps before it are not reported.
     """
 
     status: RelayStatus
@@ -74,6 +75,7 @@ class Change:
     untold: int = 0
     destination: DestinationStatus | None = None
     switch: Switch | None = None
+    moved: Moved | None = None
     content: Found | None = None
     is_over: bool = False
 

@@ -19,6 +19,7 @@ from streamferry.relay import (
     DestinationStatus,
     ItemChange,
     ItemStep,
+    Moved,
     Playhead,
     RelaySpec,
     RelayStatus,
@@ -57,6 +58,8 @@ class RunningRelay(Protocol):
     def watch_items(self, callback: Callable[[ItemChange], None]) -> None: ...
 
     def watch_switches(self, callback: Callable[[Switch], None]) -> None: ...
+
+    def watch_moves(self, callback: Callable[[Moved], None]) -> None: ...
 
     def on_end(self, callback: Callable[[], None]) -> None: ...
 
@@ -271,7 +274,8 @@ class TaskRunner:
         self._relay = self._start(self._spec, whose, assignment.trouble)
         self._relay.watch(self._note)
         self._relay.watch_items(self._note_item)
-        self._relay.watch_switches(self._note_switch)
+        self._relay.watch_switches(lambda switch: self._note_once(switch=switch))
+        self._relay.watch_moves(lambda moved: self._note_once(moved=moved))
         self._relay.on_end(self._close)
         self._note(self._relay.status, starting=True)
 
@@ -317,9 +321,9 @@ class TaskRunner:
             self._has_begun = True
             self._stir()
 
-    def _note_switch(self, switch: Switch) -> None:
+    def _note_once(self, switch: Switch | None = None, moved: Moved | None = None) -> None:
         if not self._is_renewing:
-            self._keep(Change(self._status, self._loop.time(), switch=switch))
+            self._keep(Change(self._status, self._loop.time(), switch=switch, moved=moved))
             self._stir()
 
     def _keep(self, change: Change) -> None:

@@ -14,7 +14,8 @@ from streamferry.media.tag import AUDIO, KEYFRAME, SCRIPT, SEQUENCE_HEADER, VIDE
 from streamferry.media.url import MediaUrl
 from streamferry.push import Outlet
 from streamferry.relay.feed import PICTURE_LOST_S, UNUSABLE_S, LiveFeed
-from streamferry.relay.file_feed import AHEAD_MS, LATE_S, FileFeed
+from streamferry.relay.file_feed import LATE_S, FileFeed
+from streamferry.relay.list_entry import AHEAD_MS
 from streamferry.relay.list_flow import ListFlow
 from streamferry.relay.silence import Silence
 from streamferry.relay.spec import Item

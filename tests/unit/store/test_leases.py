@@ -21,6 +21,7 @@ from streamferry.relay import (
     Found,
     ItemChange,
     ItemStep,
+    Moved,
     OnAir,
     Playhead,
     RelayStatus,
@@ -614,6 +615,24 @@ async def test_what_is_on_air_is_kept_and_each_switch_is_an_event(desk: Desk) ->
     assert (await desk.actions.get_task(task_id)).on_air == slate
     await desk.report("one", [report_of(held, RelayStatus(State.STOPPED), outcome=Outcome.HANDED_BACK)])
     assert (await desk.actions.get_task(task_id)).on_air is None
+
+
+async def test_a_destination_that_asked_for_another_session_is_an_event(desk: Desk) -> None:
+    """Of several it says which; it is no failure, and changes no state."""
+    (task_id,) = await desk.make()
+    await desk.register("one")
+    await desk.claim("one")
+    (held,) = await desk.held("one")
+    status = RelayStatus(State.STREAMING)
+    moves = [Moved(which, Reason.of(Code.DESTINATION_MOVED, peer="b:1935")) for which in ("", "7")]
+    changes = tuple(Change(status, 0.2, moved=move) for move in moves)
+    await desk.report("one", [report_of(held, status, changes=changes)])
+    *_, first, second = await desk.actions.list_feed(task_id)
+    assert first.kind == second.kind == "destination_moved"
+    assert "b:1935" in first.detail["reason"]
+    assert "destination" not in first.detail
+    assert second.detail["destination"] == 7
+    assert first.detail["retries"] == 0
 
 
 async def test_what_is_wrong_with_the_content_is_kept_and_told_when_it_begins_and_when_it_is_over(desk: Desk) -> None:

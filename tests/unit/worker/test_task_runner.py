@@ -15,6 +15,7 @@ from streamferry.relay import (
     Item,
     ItemChange,
     ItemStep,
+    Moved,
     Playhead,
     RelaySpec,
     RelayStatus,
@@ -53,6 +54,9 @@ class ScriptedRelay:
 
     def watch_switches(self, callback: Callable[[Switch], None]) -> None:
         self.tell_switch = callback
+
+    def watch_moves(self, callback: Callable[[Moved], None]) -> None:
+        self.tell_moved = callback
 
     def on_end(self, callback: Callable[[], None]) -> None:
         self._on_end.append(callback)

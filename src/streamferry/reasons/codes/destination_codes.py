@@ -71,10 +71,19 @@ class Destinations:
         "the destination ends each session after {minutes:g} minutes, which is a limit of its platform; another begins",
         "推流目标每次在 {minutes:g} 分钟后结束会话，这是平台的限制；将开始新的会话",
     )
-    DESTINATION_MOVES = ReasonCode(
-        "destination.moves",
-        "the destination asks to go on in another session",
-        "推流目标要求在新的会话中继续推流",
+    DESTINATION_MOVED = ReasonCode(
+        "destination.moved",
+        "the destination asked for another session: the stream goes on at {peer}, without a break",
+        "推流目标要求使用新的会话：推流将在 {peer} 继续，不会中断",
+    )
+    DESTINATION_MOVED_LATE = ReasonCode(
+        "destination.moved_late",
+        "the destination asked for another session at {peer}, which could not be opened beside the first: {why}; it is"
+        " opened after the first has ended",
+        "推流目标要求在 {peer} 使用新的会话，但无法与原会话同时打开：{why}；将在原会话结束后再打开",
+    )
+    DESTINATION_SILENT_BESIDE = ReasonCode(
+        "destination.silent_beside", "no answer within {seconds:g} s", "{seconds:g} 秒内没有响应"
     )
     DESTINATION_STILL_BUSY = ReasonCode(
         "destination.still_busy",

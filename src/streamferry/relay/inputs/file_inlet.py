@@ -5,13 +5,14 @@ them. Its joins, its order and its edits are those of ``relay.file_feed``. Nothi
 after it on air would be late by that.
 """
 
+import asyncio
 import math
 import time
 
 from streamferry.media.stamps import to_wire_ms
 from streamferry.media.tag import LaidTag, Tag
 from streamferry.push.forms import Forms
-from streamferry.push.outlet import ChunkSession, Link
+from streamferry.push.session import ChunkSession, Link
 from streamferry.relay.list_flow import ListFlow
 from streamferry.wire.rtmp.framed import Framed
 
@@ -22,6 +23,7 @@ class Collector:
     is_blocked = False
     forms: Forms | None = None
     link: Link | None = None
+    move_asked: asyncio.Event | None = None
     chunks: ChunkSession | None = None
     framed: Framed | None = None
 
@@ -51,6 +53,10 @@ class Collector:
 
     def check(self) -> None:
         """See ``push.Session``."""
+
+    def lead_next(self) -> str:
+        """See ``push.Session``."""
+        return ""
 
     def drop_late(self, unsent_bytes: int) -> None:
         """See ``push.Session``."""

@@ -26,7 +26,7 @@ _EVENTS = frozenset(
     (
         *("created", "updated", "disabled", "enabled", "relaunched", "deleted"),
         *("claimed", "lost", "moved_on", "starting", "item_started", "item_failed", "item_finished", "switched"),
-        *("destination_changed", "content_found", "content_over"),
+        *("destination_changed", "destination_moved", "content_found", "content_over"),
     )
 )
 #: View -> the kinds of events in it; none is all.

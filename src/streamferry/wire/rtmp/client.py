@@ -149,8 +149,8 @@ class ClientSession(Peer):
         self.acknowledgements = 0
         #: Why the accepted stream ended, or None.
         self.ended: str | None = None
-        #: Where the server asks the publisher to go on in another session, which it may do before it accepts this one;
-        #: the same place, if it names none. None: it does not ask.
+        #: Where the server asks the publisher to go on in another session; the same place, if it names none. None: it
+        #: does not ask. Before it has accepted this one it may not (Enhanced RTMP v2), and is not heard.
         self.moves_to: Place | None = None
         self._unsent.append(client_hello(random))
 
@@ -283,6 +283,8 @@ class ClientSession(Peer):
             self._handle_window_ack_size(payload)
         elif type_id == MessageType.ACKNOWLEDGEMENT:
             self.acknowledgements += 1
+        elif type_id == MessageType.GO_AWAY:
+            self._ask_to_move("")
         elif playing:
             status = parse_status(type_id, payload)
             if status:
@@ -329,9 +331,9 @@ class ClientSession(Peer):
     def _handle_status(self, status: dict[str, Amf0Value]) -> None:
         code = status.get("code")
         failed = status.get("level") == "error"
-        if code == _RECONNECT and self._purpose is Purpose.PUBLISH:
+        if code == _RECONNECT:
             place = status.get("tcUrl")
-            self.moves_to = self._place.follow(place if isinstance(place, str) else "", self._key) or self._place
+            self._ask_to_move(place if isinstance(place, str) else "")
         elif self._stage is _Stage.RUNNING:
             if failed or code in _ENDINGS:
                 self._end(self._shown(code))
@@ -342,6 +344,10 @@ class ClientSession(Peer):
                 self._accepted(PublishAccepted())
             elif self._purpose is Purpose.PLAY and code == "NetStream.Play.Start":
                 self._accepted(PlayAccepted())
+
+    def _ask_to_move(self, place: str) -> None:
+        if self._stage is _Stage.RUNNING and self._purpose is Purpose.PUBLISH:
+            self.moves_to = self._place.follow(place, self._key) or self._place
 
     def _accepted(self, event: ClientEvent) -> None:
         self._stage = _Stage.RUNNING

@@ -1,6 +1,7 @@
 """What a client says of itself in ``connect``, which decides how servers treat it.
 
-Specification: Adobe RTMP 1.0, section 7.2.1.1; Enhanced RTMP v2, "Enhancing NetConnection connect Command".
+Specification: Adobe RTMP 1.0, section 7.2.1.1; Enhanced RTMP v2, "Enhancing NetConnection connect Command";
+GoAway of Facebook's ingest servers.
 """
 
 from streamferry.media.peer_options import PeerOptions
@@ -11,6 +12,8 @@ from streamferry.wire.rtmp.place import Place
 #: Codecs carried, as Enhanced RTMP names them. Bodies pass through untouched, so the list is what FLV players know.
 FOURCCS = ("avc1", "hvc1", "av01", "vp09", "mp4a", "Opus", "fLaC", "ac-3", "ec-3", ".mp3")
 
+# Enhanced RTMP v2, "capsEx", a bit mask.
+_CAN_RECONNECT = 0x01
 # Names in ``flashVer``. FMSc/1.0 is what Akamai asks of encoders, as OBS says; FMLE makes some servers ask for
 # a user and a password, which they do not ask of players.
 _ENCODER, _PLAYER = "FMLE/3.0 (compatible; FMSc/1.0)", "LNX 9,0,124,2"
@@ -52,4 +55,7 @@ def connect_fields(
         fields["pageUrl"] = options.page_url
     if lists_codecs:
         fields["fourCcList"] = list(FOURCCS)
+        if is_publisher:
+            # Without these no server asks a publisher to go on in another session.
+            fields |= {"capsEx": _CAN_RECONNECT, "supportsGoAway": True}
     return fields

@@ -35,6 +35,8 @@ class MessageType(IntEnum):
     DATA = 18
     COMMAND = 20
     AGGREGATE = 22
+    #: "Go on in another session": Facebook's ingest servers, before they stop.
+    GO_AWAY = 32
 
 
 class UserControl(IntEnum):

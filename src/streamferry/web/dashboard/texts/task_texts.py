@@ -64,6 +64,7 @@ TEXTS = {
     "event.created": ("Created", "已创建"),
     "event.deleted": ("Deleted", "已删除"),
     "event.destination_changed": ("Destination", "推流目标"),
+    "event.destination_moved": ("Destination asked for another session", "推流目标要求新会话"),
     "event.disabled": ("Stopped by a user", "用户停止"),
     "event.enabled": ("Continued by a user", "用户继续"),
     "event.item_failed": ("File skipped", "跳过文件"),
