@@ -11,7 +11,6 @@ reports until the store has them. It neither waits nor calls the store: the work
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Protocol
 
 from streamferry.media.errors import Fault
 from streamferry.reasons import Code, Reason
@@ -33,6 +32,7 @@ from streamferry.relay.preview import Viewer
 from streamferry.worker.content import content_changes
 from streamferry.worker.items import ItemFilter
 from streamferry.worker.ledger import Assignment, Change, Outcome, Report, Usage
+from streamferry.worker.running_relay import RunningRelay
 
 #: Counters are reported this often; everything else, as the position in a list, within ``worker.REPORT_S``.
 COUNTERS_S = 5.0
@@ -42,36 +42,6 @@ USAGE_S = 60.0
 KEYFRAME_S = 2.0
 #: How many changes are kept while the store does not answer; beyond that the oldest are dropped.
 _MAX_CHANGES = 200
-
-
-class RunningRelay(Protocol):
-    """What is needed from ``relay.Relay``."""
-
-    @property
-    def status(self) -> RelayStatus: ...
-
-    @property
-    def is_ending(self) -> bool: ...
-
-    def watch(self, callback: Callable[[RelayStatus], None]) -> None: ...
-
-    def watch_items(self, callback: Callable[[ItemChange], None]) -> None: ...
-
-    def watch_switches(self, callback: Callable[[Switch], None]) -> None: ...
-
-    def watch_moves(self, callback: Callable[[Moved], None]) -> None: ...
-
-    def on_end(self, callback: Callable[[], None]) -> None: ...
-
-    def open_preview(self) -> Viewer: ...
-
-    def update(self, spec: RelaySpec) -> None: ...
-
-    def request_stop(self) -> None: ...
-
-    def hand_over(self, *, at_once: bool = False) -> None: ...
-
-    def abort(self) -> None: ...
 
 
 class TaskRunner:

@@ -20,7 +20,8 @@ from streamferry.relay import RelaySpec, Trouble, lease_clock
 from streamferry.relay.preview import Viewer
 from streamferry.worker.health import WorkerHealth
 from streamferry.worker.ledger import LEASE_S, LeaseLost, Ledger, Report, StoreUnavailable
-from streamferry.worker.task_runner import KEYFRAME_S, RunningRelay, TaskRunner
+from streamferry.worker.running_relay import RunningRelay
+from streamferry.worker.task_runner import KEYFRAME_S, TaskRunner
 
 _log = logging.getLogger("streamferry.worker")
 
