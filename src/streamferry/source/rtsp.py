@@ -27,7 +27,8 @@ from streamferry.source.rtsp_inlet import RtspInlet
 from streamferry.source.sound_encoder import SoundEncoder
 from streamferry.source.streams import open_rtsp_by_ffmpeg
 from streamferry.wire.codecs import UnsupportedCodec
-from streamferry.wire.rtsp.plain_sound import PlainSoundTrack
+from streamferry.wire.rtsp.opus_sound import OpusSoundTrack
+from streamferry.wire.rtsp.plain_sound import PlainSoundTrack, StreamedSound
 from streamferry.wire.rtsp.playing import Playing
 from streamferry.wire.rtsp.sdp import Media
 from streamferry.wire.rtsp.tracks import PictureTrack, SoundTrack, Track, chosen
@@ -91,7 +92,7 @@ def _inlet(link: RtspLink, url: MediaUrl, memory: SourceMemory) -> RtspInlet:
     for one in link.tracks:
         track = _track(one.media, playing.tags, is_ordered=one.ports is None)
         playing.add(track, one.channel)
-        if isinstance(track, PlainSoundTrack):
+        if isinstance(track, StreamedSound):
             encoder = SoundEncoder(track, url, memory.sound_starts)
     is_mute = all(one.media.kind != "audio" for one in link.tracks)
     return RtspInlet(link, playing, is_mute=is_mute, encoder=encoder)
@@ -114,10 +115,10 @@ def _track(media: Media, out: list[Tag], *, is_ordered: bool) -> Track:
     """Raises UnsupportedCodec."""
     if media.kind == "video":
         return PictureTrack(media, out, is_ordered=is_ordered)
-    try:
-        return SoundTrack(media, out, is_ordered=is_ordered)
-    except UnsupportedCodec:
-        return PlainSoundTrack(media, out, is_ordered=is_ordered)
+    for kind in (SoundTrack, OpusSoundTrack):
+        with suppress(UnsupportedCodec):
+            return kind(media, out, is_ordered=is_ordered)
+    return PlainSoundTrack(media, out, is_ordered=is_ordered)
 
 
 def _note_redirect(memory: SourceMemory, url: MediaUrl, location: str) -> None:

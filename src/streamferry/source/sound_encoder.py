@@ -7,7 +7,7 @@ from streamferry.media.tag import Tag
 from streamferry.media.url import MediaUrl
 from streamferry.source.sound_child import AT_ONCE, RATE_HZ, TO_AAC, SoundChild, SoundStarts
 from streamferry.wire.mpegts.sounds import Sounds
-from streamferry.wire.rtsp.plain_sound import MAX_WAITING_BYTES, PlainForm, PlainSoundTrack
+from streamferry.wire.rtsp.plain_sound import MAX_WAITING_BYTES, StreamedSound
 
 # The encoder puts so many samples before the first.
 _PRIMING_TICKS = 1024 * 90_000 // RATE_HZ
@@ -17,7 +17,7 @@ _OUTPUT = ("-flush_packets", "1", "-f", "adts", "pipe:1")
 class SoundEncoder:
     """Of one session's track. ``url``: of the source, whose secrets are removed from what ffmpeg says."""
 
-    def __init__(self, track: PlainSoundTrack, url: MediaUrl, starts: SoundStarts) -> None:
+    def __init__(self, track: StreamedSound, url: MediaUrl, starts: SoundStarts) -> None:
         self._track = track
         self._starts = starts
         self._url = url
@@ -36,7 +36,8 @@ class SoundEncoder:
                 return
             self._begins_at = (track.begins_at or 0) - _PRIMING_TICKS
             self._frames = Sounds("aac")
-            self._child = self._start(track.form)
+            reading = (*AT_ONCE, *track.input_words, "-i", "pipe:0")
+            self._child = SoundChild([*reading, *TO_AAC, *_OUTPUT], self._url)
         child = self._child
         if child is None:
             return
@@ -51,11 +52,3 @@ class SoundEncoder:
         if self._child is not None:
             self._child.close()
             self._child = None
-
-    def _start(self, form: PlainForm) -> SoundChild:
-        reading = ["-f", form.name]
-        if form.code_bits:
-            reading += ["-code_size", str(form.code_bits), "-ar", str(form.rate_hz)]
-        elif form.name != "g722":  # Whose rate is given.
-            reading += ["-ar", str(form.rate_hz), "-ac", str(form.channels)]
-        return SoundChild([*AT_ONCE, *reading, "-i", "pipe:0", *TO_AAC, *_OUTPUT], self._url)

@@ -20,6 +20,7 @@ from streamferry.source.rtsp_inlet import RtspInlet
 from streamferry.source.sound_child import SoundStarts
 from streamferry.source.sound_encoder import SoundEncoder
 from streamferry.wire.flv import serialize_tag
+from streamferry.wire.rtsp.opus_sound import OpusSoundTrack, samples_of
 from streamferry.wire.rtsp.plain_sound import PlainSoundTrack
 from streamferry.wire.rtsp.sdp import parse_description
 
@@ -39,6 +40,33 @@ _UP, _RATE_HZ = 2000, 48_000
 def converted(clip, arguments):
     words = [programs.ffmpeg(), "-v", "error", "-i", str(clip), "-vn", *arguments, "pipe:1"]
     return subprocess.run(words, capture_output=True, check=True).stdout
+
+
+def with_opus(clips, tmp_path, *options):
+    """The sound of the clip in packets of 20 ms, as ffmpeg sends it over RTP."""
+    clip, path = RtpClip(clips("flash_beep", ".flv")), tmp_path / "sound.ogg"
+    encoding = ("-c:a", "libopus", "-page_duration", "1", *options)
+    programs.run([programs.ffmpeg(), "-v", "error", "-y", "-i", clips("flash_beep"), "-vn", *encoding, path])
+    clip.replace_sound("98", "opus/48000/2", b"", packet_bytes=1, packet_ticks=960)
+    ticks = 0
+    for packet in packets_of_ogg(path.read_bytes())[2:]:
+        clip.audio.add(ticks / 48_000, ticks / 48_000, packet, marker=False)
+        ticks += samples_of(packet)
+    return clip
+
+
+def packets_of_ogg(data):
+    packets, begun, at = [], b"", 0
+    while at < len(data):
+        lacing = data[at + 27 : at + 27 + data[at + 26]]
+        at += 27 + len(lacing)
+        for size in lacing:
+            begun += data[at : at + size]
+            at += size
+            if size < 255:
+                packets.append(begun)
+                begun = b""
+    return packets
 
 
 def with_sound(clips, name):
@@ -62,7 +90,7 @@ def beeps_ms(tags):
 async def encoded(clip, packets=None):
     media = next(one for one in parse_description(clip.description().encode()).media if one.kind == "audio")
     out = []
-    track = PlainSoundTrack(media, out, is_ordered=True)
+    track = (OpusSoundTrack if media.encoding == "OPUS" else PlainSoundTrack)(media, out, is_ordered=True)
     encoder = SoundEncoder(track, MediaUrl.parse("rtsp://camera.example/cam"), SoundStarts())
     scratch = memoryview(bytearray(SCRATCH_BYTES))
     for packet in clip.audio.packets if packets is None else packets:
@@ -94,9 +122,27 @@ async def test_packets_that_are_missing_shift_nothing(clips):
     assert found[:2] == pytest.approx([30_400, 31_400], abs=15)
 
 
-async def test_a_camera_with_g711(clips, peers):
+@pytest.mark.parametrize(
+    "options", [(), ("-frame_duration", "60"), ("-application", "voip", "-b:a", "16k", "-ac", "1")]
+)
+async def test_opus_is_encoded_and_lies_where_it_was(clips, tmp_path, options):
+    """Its encoder puts 6.5 ms before the first sound."""
+    found = beeps_ms(await encoded(with_opus(clips, tmp_path, *options)))
+    assert found == pytest.approx([30_400 + 1000 * number for number in range(len(found))], abs=20)
+    assert len(found) >= 2
+
+
+async def test_packets_of_opus_that_are_missing_shift_nothing(clips, tmp_path):
+    clip = with_opus(clips, tmp_path)
+    packets = [one for number, one in enumerate(clip.audio.packets) if not 30 <= number < 55]
+    found = beeps_ms(await encoded(clip, packets))
+    assert found[:2] == pytest.approx([30_400, 31_400], abs=20)
+
+
+@pytest.mark.parametrize("name", ["PCMA", "opus"])
+async def test_a_camera_whose_sound_is_encoded(clips, peers, tmp_path, name):
     """The picture does not go through a child, and is there at once."""
-    camera = Camera(with_sound(clips, "PCMA"))
+    camera = Camera(with_opus(clips, tmp_path) if name == "opus" else with_sound(clips, name))
     port = await peers.serve(camera.serve)
     inlet = await open_live(MediaUrl.parse(f"rtsp://127.0.0.1:{port}/cam"), deadlines=Deadlines())
     assert isinstance(inlet, RtspInlet)

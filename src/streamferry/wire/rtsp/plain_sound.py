@@ -55,21 +55,42 @@ def plain_form(media: Media) -> PlainForm:
     raise UnsupportedCodec(name or "sound of unknown format")
 
 
-class PlainSoundTrack(Track):
-    """``stream`` is what is to be encoded; whoever takes it clears it."""
+class StreamedSound(Track):
+    """Sound as one stream that is to be encoded: ``stream``; whoever takes it clears it."""
 
     kind = "audio"
+    #: How ffmpeg is told what the stream is.
+    input_words: tuple[str, ...] = ()
 
     def __init__(self, media: Media, out: list[Tag], *, is_ordered: bool) -> None:
-        """Raises UnsupportedCodec."""
         super().__init__(media, out, is_ordered=is_ordered)
-        self.form = plain_form(media)
         self.stream = bytearray()
         #: Where the stream begins, in ticks of 90 kHz; None before there is any.
         self.begins_at: int | None = None
         #: Set when the stream begins anew, at ``begins_at``; whoever encodes clears it.
         self.is_new = False
         self._next = 0
+
+    def begin_anew(self) -> None:
+        """What comes next begins the stream."""
+        self.begins_at = None
+
+    def _restart(self) -> None:
+        self.begin_anew()
+
+
+class PlainSoundTrack(StreamedSound):
+    """``stream``: as it came, with silence where something is missing."""
+
+    def __init__(self, media: Media, out: list[Tag], *, is_ordered: bool) -> None:
+        """Raises UnsupportedCodec."""
+        super().__init__(media, out, is_ordered=is_ordered)
+        self.form = form = plain_form(media)
+        self.input_words = ("-f", form.name)
+        if form.code_bits:
+            self.input_words += ("-code_size", str(form.code_bits), "-ar", str(form.rate_hz))
+        elif form.name != "g722":  # Whose rate is given.
+            self.input_words += ("-ar", str(form.rate_hz), "-ac", str(form.channels))
 
     def _put(self, is_marked: bool, stamp: int, payload: bytes, is_broken: bool) -> None:
         form, rate_hz = self.form, self.media.rate_hz
@@ -87,10 +108,3 @@ class PlainSoundTrack(Track):
             stamp = stamp - gap
         self.stream += payload
         self._next = stamp + len(payload) * 8 // form.tick_bits & 0xFFFFFFFF
-
-    def begin_anew(self) -> None:
-        """What comes next begins the stream."""
-        self.begins_at = None
-
-    def _restart(self) -> None:
-        self.begin_anew()
