@@ -10,7 +10,7 @@ from streamferry.cli.media_options import parse_address
 from streamferry.media.slate import Slate, SlateKind
 from streamferry.media.url import MediaUrl
 from streamferry.relay import Item
-from streamferry.relay.inputs.policy import SWITCHING, Switching
+from streamferry.relay.inputs.policy import SWITCHING, Normalize, Switching
 from streamferry.relay.live_or_file import looks_live
 from streamferry.relay.network import Network
 from streamferry.relay.spec import Input
@@ -37,6 +37,14 @@ SlateOption = Annotated[
 ]
 SwitchAfterOption = Annotated[float, typer.Option(help="An input is down after so many seconds without media.")]
 ReturnAfterOption = Annotated[float, typer.Option(help="A preferred input is shown again after so many good seconds.")]
+OneFormOption = Annotated[
+    str,
+    typer.Option(
+        "--one-form",
+        metavar="copy|first|WxH",
+        help="Encode inputs that differ to the form of the first on air, or to a size; copy joins them as they are.",
+    ),
+]
 SWITCH_AFTER_S, RETURN_AFTER_S = SWITCHING.switch_after_s, SWITCHING.return_after_s
 _PICTURES = (".png", ".jpg", ".jpeg")
 
@@ -58,6 +66,14 @@ class InputOptions:
             is_live = await looks_live(url, network)
             inputs.append(Input((Item(url),), is_live, self.warm and is_live))
         return tuple(inputs)
+
+
+def parse_one_form(text: str) -> Normalize:
+    """How unlike inputs become one stream. Raises ValueError."""
+    try:
+        return Normalize.parse(text)
+    except ValueError as error:
+        raise ValueError(f"--one-form: {str(error).removeprefix('normalize: ')}") from None
 
 
 def parse_slate(text: str | None) -> Slate | None:

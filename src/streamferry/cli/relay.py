@@ -16,10 +16,12 @@ from streamferry.cli.input_options import (
     SWITCH_AFTER_S,
     InputOption,
     InputOptions,
+    OneFormOption,
     ReturnAfterOption,
     SlateOption,
     SwitchAfterOption,
     WarmOption,
+    parse_one_form,
     parse_slate,
 )
 from streamferry.cli.media_options import STATUS_OF_FAULT, FileChoices, parse_address
@@ -119,6 +121,7 @@ def relay(
     slate: SlateOption = None,
     switch_after: SwitchAfterOption = SWITCH_AFTER_S,
     return_after: ReturnAfterOption = RETURN_AFTER_S,
+    one_form: OneFormOption = "copy",
     ca_file: Annotated[
         str | None, typer.Option(show_default=False, help="PEM file of additional authorities to trust for TLS.")
     ] = None,
@@ -137,6 +140,7 @@ def relay(
     try:
         choices = FileChoices.parse(normalize, silence, watermark, watermark_pos, watermark_ratio, codecs, predownload)
         playhead = _playhead(continue_from)
+        rules = Switching(switch_after, return_after, normalize=parse_one_form(one_form))
         status = run(
             _relay(
                 *(
@@ -154,7 +158,7 @@ def relay(
                     patience,
                 ),
                 *(Latency(check_latency(latency)), ca_file, as_json),
-                InputOptions(more_inputs or [], warm, parse_slate(slate), Switching(switch_after, return_after)),
+                InputOptions(more_inputs or [], warm, parse_slate(slate), rules),
             )
         )
     except ValueError as error:

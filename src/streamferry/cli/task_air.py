@@ -65,6 +65,14 @@ _OPTIONS: dict[str, Any] = {
         float | None,
         typer.Option(show_default=False, help="A preferred input is shown again after so many good seconds; else 30."),
     ],
+    "one_form": Annotated[
+        str | None,
+        typer.Option(
+            metavar="copy|first|WxH",
+            show_default=False,
+            help="Encode inputs that differ to the form of the first on air, or to a size; else copy.",
+        ),
+    ],
 }
 
 
@@ -80,6 +88,7 @@ def air_fields(arguments: dict[str, Any]) -> dict[str, Any]:
     rules = {
         "switch_after_s": arguments.pop("switch_after", None),
         "return_after_s": arguments.pop("return_after", None),
+        "normalize": arguments.pop("one_form", None),
     }
     fields: dict[str, Any] = {}
     if watch := arguments.pop("watch", None):

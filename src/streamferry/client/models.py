@@ -97,11 +97,13 @@ class Slate(Model):
 
 
 class Switching(Model):
-    """When another input comes on air by itself, in seconds; ``returns`` 0: only by hand."""
+    """When another input comes on air by itself, in seconds; ``returns`` 0: only by hand. ``normalize``: ``copy``,
+    ``first`` or a size."""
 
     switch_after: float | None = None
     return_after: float | None = None
     returns: int | None = None
+    normalize: str | None = None
 
 
 class OnAir(Model):

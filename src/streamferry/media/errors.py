@@ -137,8 +137,8 @@ class SourceError(MediaError):
     fault = Fault.USER_SOURCE
 
 
-class SourceNotH264(SourceError):
-    """The source sends other codecs than H.264 and AAC, and its destination takes no others."""
+class SourceNeedsEncoding(SourceError):
+    """The source sends what its task has encoded: codecs that the destination takes none of, or another form."""
 
 
 class SourceUnreachable(SourceError):

@@ -151,7 +151,7 @@ class Processing:
         )
 
 
-#: What lists do unless told otherwise.
-FIRST = Normalize()
+#: What lists do unless told otherwise, and inputs.
+FIRST, AS_THEY_ARE = Normalize(), Normalize(copies=True)
 #: Nothing beyond the copy.
 COPY = Processing()

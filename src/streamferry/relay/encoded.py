@@ -1,4 +1,4 @@
-"""A live source that is encoded, for a watermark or because its destination takes H.264 and AAC only.
+"""A live source that is encoded: for a watermark, a destination that takes only H.264 and AAC, or the form on air.
 
 An ffmpeg child encodes, between two timelines:
 
@@ -32,6 +32,7 @@ from streamferry.net.child import ChildError
 from streamferry.net.ffmpeg import FLV_OUTPUT, Ffmpeg
 from streamferry.net.sandbox import ENCODING, Sandbox
 from streamferry.net.sealed_file import sealed_file
+from streamferry.prepare.form import AudioForm
 from streamferry.prepare.input_description import InputDescription, parse_input_description
 from streamferry.prepare.plan import decide_plan
 from streamferry.prepare.processing import Processing
@@ -84,6 +85,7 @@ class EncodedFeed:
         now: float,
         *,
         silence: bool,
+        silence_as: AudioForm | None,
     ) -> None:
         self._source = source
         #: For tests and diagnosis.
@@ -92,7 +94,7 @@ class EncodedFeed:
         inlet = ConnectionInlet(child, self._receive_into, FlvReader())
         inlet.is_mute = not source.has_sound
         # Drift is corrected before the child, which orders by stamp.
-        self._encoded = LiveFeed(inlet, timeline, scratch, now, silence=silence)
+        self._encoded = LiveFeed(inlet, timeline, scratch, now, silence=silence, silence_as=silence_as)
         # How far the child has come on the source's timeline.
         self._encoded_ms = 0
         self._least_behind_ms = MAX_BEHIND_MS
@@ -249,7 +251,9 @@ async def open_encoded(
         finally:
             for picture in pictures:
                 os.close(picture)
-        return EncodedFeed(source, child, timeline, scratch, time.monotonic(), silence=silence)
+        sound = None if processing.form is None else processing.form.audio
+        now = time.monotonic()
+        return EncodedFeed(source, child, timeline, scratch, now, silence=silence, silence_as=sound)
     except BaseException:
         inlet.close()
         raise

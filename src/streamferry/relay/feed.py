@@ -2,14 +2,15 @@
 
 from collections.abc import Sequence
 
-from streamferry.media.enhanced import is_h264_or_aac
-from streamferry.media.errors import SourceError, SourceNotH264, SourceStalled
+from streamferry.media.errors import SourceError, SourceStalled
 from streamferry.media.stamps import to_wire_ms
 from streamferry.media.tag import AUDIO, KEYFRAME, SCRIPT, SEQUENCE_HEADER, VIDEO, LaidTag, Tag
+from streamferry.prepare.form import AudioForm
 from streamferry.push import Outlet
 from streamferry.reasons import Code
 from streamferry.relay.drift import Drift
 from streamferry.relay.fast_loops import AnyFastPath, fast_path
+from streamferry.relay.header_forms import Check
 from streamferry.relay.past import Past
 from streamferry.relay.silence import SOUND_PATIENCE_MS, Silence
 from streamferry.source.live import LiveInlet
@@ -30,14 +31,15 @@ class LiveFeed:
 
     ``silence``: whether a source without sound gets a silent track; ``drift``: corrects the drift of its sound;
     ``outlet``: where the fast path leads, if it may be taken; ``may_replay``: it may begin with what was sent before;
-    ``first_media_s``: for so long its first media is waited for. ``only_h264``: raise SourceNotH264 for other codecs
-    than H.264 and AAC, before anything of them is laid. ``was_mute``: the session before had no sound. ``kept``: what
-    was received of it before, and comes first. ``lost_before``: packets that its inlet had lost before that.
+    ``first_media_s``: for so long its first media is waited for. ``check``: sees what the fast path has not taken,
+    before anything of it is laid. ``silence_as``: the form of silence. ``was_mute``: the session before had no sound.
+    ``kept``: what was received of it before, and comes first. ``lost_before``: packets that its inlet had lost before.
     """
 
     __slots__ = (
         "_began_at",
         "_bytes_in",
+        "_check",
         "_drift",
         "_fills",
         "_first_media_s",
@@ -45,7 +47,6 @@ class LiveFeed:
         "_kept",
         "_lost_before",
         "_media_at",
-        "_only_h264",
         "_outlet",
         "_past",
         "_picture_at",
@@ -68,7 +69,8 @@ class LiveFeed:
         outlet: Outlet | None = None,
         may_replay: bool = False,
         first_media_s: float = 0.0,
-        only_h264: bool = False,
+        check: Check | None = None,
+        silence_as: AudioForm | None = None,
         was_mute: bool = False,
         kept: Sequence[Tag] = (),
         lost_before: int = 0,
@@ -88,10 +90,10 @@ class LiveFeed:
         if drift is not None:
             drift.begin_session()
         self._fills = silence
-        self._silence = Silence(is_known=inlet.is_mute or was_mute) if silence else None
+        self._silence = Silence(is_known=inlet.is_mute or was_mute, form=silence_as) if silence else None
         self._outlet = outlet
         self._bytes_in = 0
-        self._only_h264 = only_h264
+        self._check = check
         #: To be asked first at each visit; None while nothing is simple.
         self.fast_path: AnyFastPath | None = None
         self._past: Past | None = None
@@ -155,8 +157,8 @@ class LiveFeed:
             broke = error
         if passed and not tags and drift is not None:
             drift.pass_by(passed)
-        if self._only_h264 and not all(is_h264_or_aac(tag[0], tag[2]) for tag in tags):
-            raise SourceNotH264(Code.SOURCE_NOT_H264)
+        if self._check is not None:
+            self._check(tags)
         if self._kept:
             tags, self._kept = [*self._kept, *tags], ()
         if tags and (tags[0][0] != SCRIPT or any(tag[0] != SCRIPT for tag in tags)):

@@ -3,13 +3,14 @@
 import json
 import time
 
-from streamferry.media.errors import MediaError, SourceError, SourceNotH264, SourceStalled
+from streamferry.media.errors import MediaError, SourceError, SourceNeedsEncoding, SourceStalled
 from streamferry.prepare.processing import LIVE_ENCODER, Processing
 from streamferry.relay.backoff import Backoff
 from streamferry.relay.drift import Drift
 from streamferry.relay.encoded import EncodedFeed, open_encoded
 from streamferry.relay.feed import LiveFeed
 from streamferry.relay.flow import LiveFlow
+from streamferry.relay.header_forms import check_h264
 from streamferry.relay.keeper import KeeperTask, RunContext
 from streamferry.relay.spec import Codecs, Latency, RelaySpec
 from streamferry.relay.status import Playhead
@@ -69,7 +70,7 @@ class LiveKeeper:
                     flow.detach_feed()
                     if isinstance(feed, LiveFeed) and (is_mute := feed.is_mute) is not None:
                         memory.is_mute = is_mute
-                if isinstance(error, SourceNotH264):
+                if isinstance(error, SourceNeedsEncoding):
                     context.log.info("%s", error)
                     self._encodes = True
                     continue
@@ -115,7 +116,7 @@ class LiveKeeper:
                 may_replay=may_replay,
                 # Servers let players wait for a publisher: then its picture is there at once, and after a pause not.
                 first_media_s=pause_s if waits_for_publisher else 0.0,
-                only_h264=only_h264,
+                check=check_h264 if only_h264 else None,
                 was_mute=memory.is_mute,
             )
             share.pulled_by(feed)

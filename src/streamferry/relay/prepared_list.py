@@ -64,6 +64,11 @@ class PreparedList:
         # The item that set the form: if it is prepared again, it needs the same processing as the first time.
         self._model: tuple[str, Processing] | None = None
 
+    @property
+    def form(self) -> Form | None:
+        """What all items get; None while no item has decided it."""
+        return self._form
+
     async def open(
         self,
         choices: ListChoices,

@@ -9,6 +9,7 @@ picture goes on, silence of the same form takes its place, so that no header cha
 from streamferry.media.enhanced import HeaderKey, headers_in, tag_kind
 from streamferry.media.stamps import signed_delta_ms, to_wire_ms
 from streamferry.media.tag import AUDIO, FRAME, KEYFRAME, SEQUENCE_HEADER, SIDE_DATA, VIDEO, Tag
+from streamferry.prepare.form import AudioForm
 from streamferry.wire.aac import FRAME_SAMPLES, SILENT_CHANNELS, SILENT_RATES, silent_frame, silent_header
 from streamferry.wire.codecs import UnsupportedCodec, parse_sound
 
@@ -27,7 +28,8 @@ _AAC, _LOW_COMPLEXITY = 10, 2
 class Silence:
     """Silence for one session of a source; ``is_known``: it is certain that it has no sound."""
 
-    def __init__(self, *, is_known: bool) -> None:
+    def __init__(self, *, is_known: bool, form: AudioForm | None = None) -> None:
+        """``form``: of all the sound there is to be, if there is silence of that form."""
         self._patience_ms = 0 if is_known else SOUND_PATIENCE_MS
         # Stamp of the first keyframe, and of the first silence.
         self._seen_ms: int | None = None
@@ -37,14 +39,20 @@ class Silence:
         self._has_sound = False
         # Of a sound of which no frame has come.
         self._headers: dict[HeaderKey, bytes] = {}
-        self._header, self._frame, self._frame_ms = _HEADER, _FRAME, FRAME_SAMPLES * 1000 / _RATE_HZ
+        self._header, self._frame, rate_hz = _HEADER, _FRAME, _RATE_HZ
+        if form is not None and form.rate_hz in SILENT_RATES and form.channels in SILENT_CHANNELS:
+            rate_hz = form.rate_hz
+            self._header, self._frame = silent_header(rate_hz, form.channels), silent_frame(form.channels)
+        self._frame_ms = FRAME_SAMPLES * 1000 / rate_hz
+        # Set where it takes the place of sound that has ended.
+        self._is_after = False
         #: Whether the source has sound, so that there is nothing left to do.
         self.is_over = False
 
     @property
     def is_all(self) -> bool:
         """Whether it is all the sound that there was: it has begun, and nothing ended before it or came after it."""
-        return self._begun_ms is not None and not self._has_sound and self._header is _HEADER
+        return self._begun_ms is not None and not self._has_sound and not self._is_after
 
     @classmethod
     def after(cls, header: bytes, stamp: int) -> "Silence | None":
@@ -57,7 +65,7 @@ class Silence:
         if not is_plain or rate_hz not in SILENT_RATES or channels not in SILENT_CHANNELS:
             return None
         silence = cls(is_known=True)
-        silence._header = header
+        silence._header, silence._is_after = header, True
         silence._frame = header[:1] + silent_frame(channels)[1:]
         silence._frame_ms = FRAME_SAMPLES * 1000 / rate_hz
         silence._seen_ms = silence._begun_ms = stamp

@@ -14,7 +14,7 @@ from streamferry.media.url import REDACTED, MediaUrl
 from streamferry.media.watermark import Watermark
 from streamferry.reasons import Code, InvalidValue, Reason
 from streamferry.relay.eyes.judge import NOTHING, ContentFault, Rule, Watch
-from streamferry.relay.inputs.policy import SWITCHING, Switching
+from streamferry.relay.inputs.policy import SWITCHING, Normalize, Switching
 from streamferry.relay.spec import Codecs, Item, Latency, Order
 from streamferry.tasks.errors import InvalidField
 from streamferry.tasks.model import (
@@ -112,6 +112,7 @@ class _Stored(_AsTheyAre):
     inputs: list[_StoredInput] = []
     slate: tuple[str, str, str, str, str, str] | None = None
     switching: tuple[float, float, bool] | None = None
+    normalize: str = str(SWITCHING.normalize)
     pinned: int | None = None
     orders: list[tuple[int, float, tuple[str, float, float] | None]] = []
     watch: dict[str, tuple[float, float]] = {}
@@ -158,7 +159,8 @@ def serialize_spec(spec: TaskSpec) -> str:
             for one in spec.inputs
         ],
         slate=None if spec.slate is None else _slate_parts(spec.slate),
-        switching=None if spec.switching == SWITCHING else astuple(spec.switching),
+        switching=_times_of(spec.switching),
+        normalize=str(spec.switching.normalize),
         pinned=spec.pinned,
         orders=[(one.number, one.at, None if one.item is None else _revealed(one.item)) for one in spec.orders],
         watch={fault.value: astuple(rule) for fault in ContentFault if (rule := spec.watch.rule(fault)) is not None},
@@ -209,7 +211,10 @@ def parse_spec(
                 for one in stored.inputs
             ),
             slate=None if stored.slate is None else _slate_of(stored.slate),
-            switching=SWITCHING if stored.switching is None else Switching(*stored.switching),
+            switching=replace(
+                SWITCHING if stored.switching is None else Switching(*stored.switching),
+                normalize=Normalize.parse(stored.normalize),
+            ),
             pinned=stored.pinned,
             orders=tuple(
                 Order(number, at, None if item is None else Item(*_parsed(item))) for number, at, item in stored.orders
@@ -235,6 +240,11 @@ def _revealed(item: TaskItem | Item) -> tuple[str, float, float]:
 def _parsed(item: tuple[str, float, float]) -> tuple[MediaUrl, float, float]:
     url, start_s, end_s = item
     return MediaUrl.parse(url), start_s, end_s
+
+
+def _times_of(rules: Switching) -> tuple[float, float, bool] | None:
+    times = (rules.switch_after_s, rules.return_after_s, rules.returns)
+    return None if replace(rules, normalize=SWITCHING.normalize) == SWITCHING else times
 
 
 def _slate_parts(slate: Slate) -> tuple[str, str, str, str, str, str]:

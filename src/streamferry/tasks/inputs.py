@@ -15,7 +15,7 @@ from hashlib import sha256
 from streamferry.media.picture import inspect_picture
 from streamferry.media.slate import Slate, SlateKind
 from streamferry.reasons import Code, InvalidPart, InvalidValue
-from streamferry.relay.inputs.policy import SLATE, Switching
+from streamferry.relay.inputs.policy import SLATE, Normalize, Switching
 from streamferry.relay.spec import (
     LEAST_SWITCH_S,
     MAX_INPUTS,
@@ -76,6 +76,7 @@ class SwitchingDraft:
     switch_after_s: float | None = None
     return_after_s: float | None = None
     returns: bool | None = None
+    normalize: str | None = None
 
 
 def decide_inputs(
@@ -168,10 +169,15 @@ def picture_reference(slate: Slate) -> str | None:
 
 def decide_switching(given: SwitchingDraft, present: Switching) -> Switching:
     """The rules. Raises InvalidField."""
+    try:
+        normalize = present.normalize if given.normalize is None else Normalize.parse(given.normalize)
+    except ValueError:
+        raise InvalidField("switching.normalize", Code.FIELD_NORMALIZE) from None
     rules = Switching(
         present.switch_after_s if given.switch_after_s is None else given.switch_after_s,
         present.return_after_s if given.return_after_s is None else given.return_after_s,
         present.returns if given.returns is None else given.returns,
+        normalize,
     )
     for name, seconds, least in (
         ("switch_after_s", rules.switch_after_s, LEAST_SWITCH_S),

@@ -226,7 +226,8 @@ class TaskSpec(TaskTexts):
     @property
     def encodes(self) -> bool:
         """Whether its worker has to encode for it."""
-        return self.watermark is not None or self.codecs is Codecs.H264
+        brings_into_form = (self.inputs or self.slate is not None) and not self.switching.normalize.copies
+        return self.watermark is not None or self.codecs is Codecs.H264 or bool(brings_into_form)
 
 
 def decide_api_status(

@@ -39,7 +39,10 @@ def show_air(spec: TaskSpec) -> dict[str, Any]:
 def show_switching(rules: Switching) -> SwitchingView:
     """The rules."""
     return SwitchingView(
-        switch_after_s=rules.switch_after_s, return_after_s=rules.return_after_s, returns=rules.returns
+        switch_after_s=rules.switch_after_s,
+        return_after_s=rules.return_after_s,
+        returns=rules.returns,
+        normalize=str(rules.normalize),
     )
 
 

@@ -84,6 +84,7 @@ class SwitchingView(View):
     switch_after_s: float
     return_after_s: float
     returns: bool
+    normalize: str
 
 
 class OnAirView(View):

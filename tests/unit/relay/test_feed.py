@@ -9,12 +9,13 @@ from scripted.camera import METADATA_BODY, Camera, frames, number_of, picture, s
 from scripted.memory_file import MemoryFile
 from scripted.publishing import publishing
 from scripted.waiting import until
-from streamferry.media.errors import SourceCorrupt, SourceNotH264, SourceStalled
+from streamferry.media.errors import SourceCorrupt, SourceNeedsEncoding, SourceStalled
 from streamferry.media.tag import AUDIO, KEYFRAME, SCRIPT, SEQUENCE_HEADER, VIDEO, TagKind
 from streamferry.media.url import MediaUrl
 from streamferry.push import Outlet
 from streamferry.relay.feed import PICTURE_LOST_S, UNUSABLE_S, LiveFeed
 from streamferry.relay.file_feed import LATE_S, FileFeed
+from streamferry.relay.header_forms import check_h264
 from streamferry.relay.list_entry import AHEAD_MS
 from streamferry.relay.list_flow import ListFlow
 from streamferry.relay.silence import Silence
@@ -108,13 +109,13 @@ OTHER_CODECS = {
 def test_where_only_h264_is_taken_nothing_else_is_laid(other, is_first):
     """From the beginning, or in the midst of a stream; nothing of the same pull either."""
     inlet, camera = Inlet(), Camera()
-    feed = LiveFeed(inlet, Timeline(), SCRATCH, 100.0, only_h264=True)
+    feed = LiveFeed(inlet, Timeline(), SCRATCH, 100.0, check=check_h264)
     if not is_first:
         inlet.tags = camera.headers() + camera.shoot()
         assert {tag[0] for tag in pull(feed, 100.1)} >= {VIDEO, AUDIO}
     inlet.tags = [(SCRIPT, 0, METADATA_BODY), other, *camera.shoot()]
     laid = []
-    with pytest.raises(SourceNotH264):
+    with pytest.raises(SourceNeedsEncoding):
         feed.pull(100.2, laid)
     assert laid == []
     plain = LiveFeed(inlet, Timeline(), SCRATCH, 100.0)
@@ -127,7 +128,7 @@ def test_where_only_h264_is_taken_nothing_else_is_laid(other, is_first):
 def test_where_only_h264_is_taken_any_form_of_it_passes(video, audio):
     """That of FLV 10.1 and that of Enhanced RTMP, places of loudspeakers, and bodies that say nothing."""
     inlet = Inlet()
-    feed = LiveFeed(inlet, Timeline(), SCRATCH, 100.0, only_h264=True)
+    feed = LiveFeed(inlet, Timeline(), SCRATCH, 100.0, check=check_h264)
     inlet.tags = [(VIDEO, 0, video + bytes(20) if video else b""), (AUDIO, 0, audio)]
     pull(feed, 100.1)
 

@@ -183,6 +183,11 @@ class Fields:
     FIELD_SWITCH_SECONDS = ReasonCode(
         "field.switch_seconds", "must be from {least:g} to {most:g} seconds", "须为 {least:g} 至 {most:g} 秒"
     )
+    FIELD_NORMALIZE = ReasonCode(
+        "field.normalize",
+        "must be copy, first, or a size with even sides such as 1280x720",
+        "须为 copy、first，或边长为偶数的尺寸，如 1280x720",
+    )
     FIELD_NO_SUCH_INPUT = ReasonCode(
         "field.no_such_input",
         "must be the number of an input, 0 to {count}, or the slate if the task has one",

@@ -29,6 +29,11 @@ class Sources:
         "the source sends other codecs than H.264 and AAC, which its task has encoded",
         "来源的编码不是 H.264 和 AAC，将按任务设置转码",
     )
+    SOURCE_OTHER_FORM = ReasonCode(
+        "source.other_form",
+        "the source has another codec, size or sound than what is on air, and its task has it encoded",
+        "来源的编码、尺寸或声音与播出内容不同，将按任务设置转码",
+    )
     SOURCE_BAD_SCHEME = ReasonCode(
         "source.bad_scheme",
         "a live source cannot be read from {scheme}: addresses",

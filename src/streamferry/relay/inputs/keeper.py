@@ -21,6 +21,7 @@ from streamferry.relay.inputs.list_input import ListInput, spec_of_list
 from streamferry.relay.inputs.live_input import LiveInput
 from streamferry.relay.inputs.policy import SLATE, decide_input, wanted_inputs
 from streamferry.relay.inputs.program import Program
+from streamferry.relay.inputs.run_form import RunForm
 from streamferry.relay.inputs.running import RunningInput
 from streamferry.relay.inputs.slate import SlateInput
 from streamferry.relay.keeper import KeeperTask, RunContext
@@ -60,8 +61,10 @@ class InputsKeeper:
         self._program = Program(context, flow, on_switch)
         self._first_list = FirstList(context, flow, self._program)
         self._inserts = Inserts(
-            *(context, self._program), lambda spec: ListInput(context, spec, self._flow, self._scratch, self._store)
+            *(context, self._program),
+            lambda spec: ListInput(*(context, spec, self._flow, self._scratch, self._store), form=self._run_form.form),
         )
+        self._run_form = RunForm()
         self._inputs: list[RunningInput] = []
         self._specs: tuple[Input, ...] = ()
         self._slate: SlateInput | None = None
@@ -120,6 +123,7 @@ class InputsKeeper:
 
     def _follow_spec(self, before: RelaySpec | None) -> None:
         spec, known = self._context.spec, list(zip(self._specs, self._inputs, strict=True))
+        self._run_form.follow(spec.switching.normalize)
         # What is encoded in another way from now on is opened anew.
         is_kept = before is None or _encoding_of(spec) == _encoding_of(before)
         shown = self._inputs[self._chosen] if self._chosen != SLATE and self._inputs else None
@@ -145,7 +149,9 @@ class InputsKeeper:
             self._program.end(self._slate)
             self._slate = self._program.held = None
         if self._slate is None and spec.slate is not None:
-            self._slate = SlateInput(self._context, spec.slate, self._flow, self._scratch, self._store)
+            self._slate = SlateInput(
+                *(self._context, spec.slate, self._flow, self._scratch, self._store, self._run_form)
+            )
             self._program.run(self._slate)
             if self._slate.held is not None:
                 self._program.held = self._slate.held, self._slate
@@ -156,11 +162,15 @@ class InputsKeeper:
     def _start(self, one: Input, *, is_first: bool) -> RunningInput:
         made: RunningInput
         if one.is_live:
-            made = LiveInput(self._context, one, self._flow, self._scratch)
+            made = LiveInput(self._context, one, self._flow, self._scratch, self._run_form)
         else:
             on_item = self._on_item if is_first else lambda change: None
             listed = self._list_spec(one, is_first=is_first)
-            made = ListInput(self._context, listed, self._flow, self._scratch, self._store, on_item=on_item)
+            made = ListInput(
+                *(self._context, listed, self._flow, self._scratch, self._store),
+                form=self._run_form.form,
+                on_item=on_item,
+            )
         self._program.run(made)
         return made
 
@@ -207,6 +217,9 @@ class InputsKeeper:
             self._program.show(target, now)
         if choice is None:
             self._waits_for = None
+        is_input = self._chosen != SLATE and self._program.shown is self._inputs[self._chosen]
+        if is_input and self._run_form.learn(self._flow.timeline):
+            self._bring_into_form()
         warm = [one.warm for one in self._specs]
         wanted = wanted_inputs(healths, warm, self._chosen, rules, now, pinned=spec.pinned)
         for one, is_wanted in zip(self._inputs, wanted, strict=True):
@@ -215,6 +228,17 @@ class InputsKeeper:
         if isinstance(first, ListInput):
             self._context.first_list = first.list_feed
             self._first_list.finish_after(first, now)
+
+    def _bring_into_form(self) -> None:
+        """What is on air has told the form: open anew what is not of it."""
+        for number, (spec, one) in enumerate(zip(self._specs, self._inputs, strict=True)):
+            if one is self._program.shown:
+                continue
+            if isinstance(one, LiveInput):
+                one.check_form()
+            elif isinstance(one, ListInput) and not one.has_form(self._run_form.form):
+                self._program.end(one)
+                self._inputs[number] = self._start(spec, is_first=number == 0)
 
     def crash(self, error: Exception) -> None:
         """Called by the beat when a visit raised what it must not: the run ends with it."""
@@ -252,4 +276,4 @@ def _take(known: list[tuple[Input, RunningInput]], one: Input) -> RunningInput |
 
 def _encoding_of(spec: RelaySpec) -> tuple[object, ...]:
     """All that is done to what inputs send, on its way."""
-    return spec.watermark, spec.codecs, spec.silence, spec.normalize
+    return spec.watermark, spec.codecs, spec.silence, spec.normalize, spec.switching.normalize

@@ -11,6 +11,7 @@ from streamferry.media.errors import MediaError
 from streamferry.media.peer_options import NO_OPTIONS, PeerOptions
 from streamferry.net.folders import Folders
 from streamferry.prepare.form import Form
+from streamferry.prepare.processing import FIRST
 from streamferry.prepare.store import PreparedStore
 from streamferry.push import Outlet
 from streamferry.relay.feed import LiveFeed
@@ -42,7 +43,8 @@ def spec_of_list(
         spec.destination,
         loops=loops,
         playhead=playhead,
-        normalize=spec.normalize,
+        # What is brought into one form has no form of its own.
+        normalize=spec.normalize if spec.switching.normalize.copies else FIRST,
         silence=spec.silence,
         watermark=spec.watermark,
         codecs=spec.codecs,
@@ -81,7 +83,8 @@ class ListInput:
             on_attempt=context.on_attempt,
             inspect=lambda now: None,
         )
-        self._keeper = ListKeeper(self._context, self._flow, PreparedList(store, form, folders), on_item, lead_ms=0)
+        self._prepared = PreparedList(store, form, folders)
+        self._keeper = ListKeeper(self._context, self._flow, self._prepared, on_item, lead_ms=0)
         self._wanted = asyncio.Event()
         self._inlet: FileInlet | None = None
         self._feed: LiveFeed | None = None
@@ -90,6 +93,10 @@ class ListInput:
     def error(self) -> MediaError | None:
         """See ``RunningInput``."""
         return self._vitals.source.error or self._keeper.skipped
+
+    def has_form(self, form: Form | None) -> bool:
+        """Whether its items are prepared in that form."""
+        return self._prepared.form == form
 
     @property
     def vitals(self) -> Vitals:

@@ -2,16 +2,21 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
 
-from streamferry.media.errors import MediaError, SourceError, SourceNotH264
+from streamferry.media.errors import MediaError, SourceError, SourceNeedsEncoding
+from streamferry.media.tag import Tag
+from streamferry.prepare.form import Form
 from streamferry.prepare.processing import LIVE_ENCODER, Processing
 from streamferry.relay.backoff import Backoff
 from streamferry.relay.drift import Drift
 from streamferry.relay.encoded import open_encoded
 from streamferry.relay.feed import LiveFeed
 from streamferry.relay.flow import LiveFlow
+from streamferry.relay.header_forms import check_h264
 from streamferry.relay.inputs.feed_inlet import FeedInlet
 from streamferry.relay.inputs.policy import Health
+from streamferry.relay.inputs.run_form import RunForm
 from streamferry.relay.inputs.standby import Standby
 from streamferry.relay.keeper import RunContext
 from streamferry.relay.spec import Codecs, Input, Latency
@@ -26,9 +31,14 @@ _EAGER_ATTEMPTS = 40
 
 
 class LiveInput:
-    """A ``RunningInput``. ``scratch``: the buffer that all live sources of the process receive into."""
+    """A ``RunningInput``. ``scratch``: the buffer that all live sources of the process receive into.
 
-    def __init__(self, context: RunContext, spec: Input, flow: LiveFlow, scratch: memoryview) -> None:
+    It is opened as it is. If the first of it is of another form than it is to have, it is opened again and encoded.
+    """
+
+    def __init__(
+        self, context: RunContext, spec: Input, flow: LiveFlow, scratch: memoryview, run_form: RunForm
+    ) -> None:
         self.health = Health()
         self.error: MediaError | None = None
         self._context = context
@@ -43,7 +53,10 @@ class LiveInput:
         self._lost: asyncio.Future[MediaError | None] | None = None
         # The drift of its sound, over all its sessions.
         self._drift = Drift()
+        self._run_form = run_form
         self._encodes = False
+        # The form that the open session is encoded to, if that was known when it was opened.
+        self._made_form: Form | None = None
 
     @property
     def is_open(self) -> bool:
@@ -92,7 +105,8 @@ class LiveInput:
             drift=self._heard_drift if not self._is_encoded else None,
             silence=spec.silence,
             outlet=self._flow.outlet,
-            only_h264=spec.codecs is Codecs.H264,
+            check=self._check,
+            silence_as=self._run_form.sound,
             may_replay=goes_on and isinstance(self._inlet, RtmpInlet | HttpFlvInlet | TsInlet),
             was_mute=is_mute,
             kept=kept,
@@ -135,7 +149,8 @@ class LiveInput:
                 continue
             self.error = error
             error.forget_trace()
-            if isinstance(error, SourceNotH264):
+            if isinstance(error, SourceNeedsEncoding):
+                self._context.log.info("%s", error)
                 self._encodes = True
                 continue
             backoff.note_session(time.monotonic() - opened_at)
@@ -159,9 +174,9 @@ class LiveInput:
         # Servers let players wait for a publisher: then its picture is there at once, and after a pause not.
         first_media_s = pause_s if isinstance(inlet, RtmpInlet | HttpFlvInlet) else 0.0
         if self._is_encoded:
-            processing = Processing(
-                watermark=spec.watermark, encoder=LIVE_ENCODER, only_h264=spec.codecs is Codecs.H264
-            )
+            form = self._made_form = self._run_form.form
+            only_h264 = spec.codecs is Codecs.H264
+            processing = Processing(watermark=spec.watermark, encoder=LIVE_ENCODER, only_h264=only_h264, form=form)
             inlet = FeedInlet(
                 await open_encoded(
                     *(inlet, processing, url, Timeline(), self._scratch), drift=self._heard_drift, silence=spec.silence
@@ -172,11 +187,25 @@ class LiveInput:
         self._standby = self._stand_by(inlet, time.monotonic(), first_media_s)
 
     def _stand_by(self, inlet: LiveInlet, now: float, first_media_s: float = 0.0) -> Standby:
-        only_h264 = self._context.spec.codecs is Codecs.H264 and not self._is_encoded
-        return Standby(inlet, self._scratch, now, first_media_s=first_media_s, only_h264=only_h264)
+        return Standby(inlet, self._scratch, now, first_media_s=first_media_s, check=self._check)
+
+    def check_form(self) -> None:
+        """More is known of the form that it is to have: if it is another, it is opened again."""
+        if self._standby is not None:
+            try:
+                self._check(self._standby.headers)
+            except SourceNeedsEncoding as error:
+                self.lose(error)
+
+    def _check(self, tags: Sequence[Tag]) -> None:
+        """See ``relay.header_forms``. Whatever was encoded to that form is taken as it is."""
+        if self._made_form is None or self._made_form != self._run_form.form:
+            self._run_form.check(tags)
+        if self._context.spec.codecs is Codecs.H264 and not self._is_encoded:
+            check_h264(tags)
 
     def _close(self) -> None:
-        self._standby = self._lost = None
+        self._standby = self._lost = self._made_form = None
         if self._feed is not None:
             # On air: its flow drops it.
             self._feed = None

@@ -18,6 +18,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from streamferry.prepare.processing import AS_THEY_ARE
+from streamferry.prepare.processing import Normalize as Normalize
 from streamferry.reasons import Code, Reason
 
 #: Stands for the slate where the number of an input is expected.
@@ -30,11 +32,16 @@ WORRIED_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Switching:
-    """The rules of one task. ``returns``: to a preferred input that is well again, by itself. Else only by hand."""
+    """The rules of one task. ``returns``: to a preferred input that is well again, by itself. Else only by hand.
+
+    ``normalize``: how inputs that are unlike become one stream. ``copy``: as they are, each with its headers.
+    ``first``: encoded to the form of the first that is on air; a size: the same, and the picture has that size.
+    """
 
     switch_after_s: float = 3.0
     return_after_s: float = 30.0
     returns: bool = True
+    normalize: Normalize = AS_THEY_ARE
 
 
 #: What holds unless a task says otherwise.

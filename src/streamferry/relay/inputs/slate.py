@@ -20,6 +20,7 @@ from streamferry.relay.flow import LiveFlow
 from streamferry.relay.inputs.held import HeldPicture
 from streamferry.relay.inputs.list_input import ListInput, spec_of_list
 from streamferry.relay.inputs.policy import Health
+from streamferry.relay.inputs.run_form import RunForm
 from streamferry.relay.keeper import RunContext
 from streamferry.relay.spec import Item
 from streamferry.timeline import Timeline
@@ -36,7 +37,13 @@ class SlateInput:
     kept_ms = 0
 
     def __init__(
-        self, context: RunContext, slate: Slate, flow: LiveFlow, scratch: memoryview, store: PreparedStore
+        self,
+        context: RunContext,
+        slate: Slate,
+        flow: LiveFlow,
+        scratch: memoryview,
+        store: PreparedStore,
+        run_form: RunForm,
     ) -> None:
         self.health = Health()
         self.error: MediaError | None = None
@@ -45,6 +52,7 @@ class SlateInput:
         self._flow = flow
         self._scratch = scratch
         self._store = store
+        self._run_form = run_form
         self._clip: ListInput | None = None
         self._is_shown = False
         #: What was on air last, if that is to be held.
@@ -92,7 +100,7 @@ class SlateInput:
         async with asyncio.TaskGroup() as group:
             playing: asyncio.Task[None] | None = None
             while True:
-                canvas = canvas_of(self._flow.timeline) or made_for or Canvas()
+                canvas = self._brought(canvas_of(self._flow.timeline) or made_for or Canvas())
                 # A frame rate that is only measured is never twice the same.
                 if self._is_shown or (made_for is not None and canvas.form == made_for.form):
                     await asyncio.sleep(_LOOK_S)
@@ -115,6 +123,11 @@ class SlateInput:
                 if playing is not None:
                     playing.cancel()
                 playing, made_for = task, canvas
+
+    def _brought(self, canvas: Canvas) -> Canvas:
+        """Into the form that all inputs are brought into."""
+        form = self._run_form.form
+        return canvas if form is None else replace(canvas, form=Form(form.video, form.audio or canvas.form.audio))
 
     async def _open(self, canvas: Canvas) -> ListInput:
         """Raises MediaError."""

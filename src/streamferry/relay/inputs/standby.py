@@ -2,11 +2,12 @@
 air at once, from a keyframe on.
 """
 
-from streamferry.media.enhanced import HeaderKey, headers_in, is_h264_or_aac, tag_kind
-from streamferry.media.errors import SourceNotH264, SourceStalled
+from streamferry.media.enhanced import HeaderKey, headers_in, tag_kind
+from streamferry.media.errors import SourceStalled
 from streamferry.media.stamps import signed_delta_ms
 from streamferry.media.tag import AUDIO, KEYFRAME, SCRIPT, SEQUENCE_HEADER, SIDE_DATA, VIDEO, Tag
 from streamferry.reasons import Code
+from streamferry.relay.header_forms import Check
 from streamferry.relay.silence import SOUND_PATIENCE_MS
 from streamferry.source.live import LiveInlet
 from streamferry.timeline.timeline import AUDIO_ONLY_AFTER_MS
@@ -23,11 +24,12 @@ class Standby:
     """Pulls its inlet, which stays its owner's.
 
     ``first_media_s``: for so long its first media is waited for, if that is longer than the inlet's own patience.
-    ``only_h264``: see ``relay.feed.LiveFeed``.
+    ``check``: see ``relay.feed.LiveFeed``.
     """
 
     __slots__ = (
         "_began_at",
+        "_check",
         "_first_media_s",
         "_first_picture_ms",
         "_group",
@@ -36,7 +38,6 @@ class Standby:
         "_has_sound",
         "_headers",
         "_inlet",
-        "_only_h264",
         "_scratch",
         "_sound_since",
         "bytes_in",
@@ -44,13 +45,19 @@ class Standby:
     )
 
     def __init__(
-        self, inlet: LiveInlet, scratch: memoryview, now: float, *, first_media_s: float = 0.0, only_h264: bool = False
+        self,
+        inlet: LiveInlet,
+        scratch: memoryview,
+        now: float,
+        *,
+        first_media_s: float = 0.0,
+        check: Check | None = None,
     ) -> None:
         self._inlet = inlet
         self._scratch = scratch
         self._began_at = now
         self._first_media_s = first_media_s
-        self._only_h264 = only_h264
+        self._check = check
         self._headers: dict[tuple[int, HeaderKey], Tag] = {}
         self._group: list[Tag] = []
         self._group_bytes = 0
@@ -85,14 +92,19 @@ class Standby:
         """How much media is kept: it would be given at once."""
         return signed_delta_ms(self._group[-1][1], self._group[0][1]) if self._group else 0
 
+    @property
+    def headers(self) -> list[Tag]:
+        """Those that have come."""
+        return list(self._headers.values())
+
     def pull(self, now: float) -> None:
         """Receive once. Raises SourceError."""
         tags: list[Tag] = []
         try:
             self.bytes_in += self._inlet.pull(self._scratch, tags)
         finally:
-            if self._only_h264 and not all(is_h264_or_aac(tag[0], tag[2]) for tag in tags):
-                raise SourceNotH264(Code.SOURCE_NOT_H264)
+            if self._check is not None:
+                self._check(tags)
             for tag in tags:
                 self._keep(tag, now)
         silence_s = self._inlet.silence_s

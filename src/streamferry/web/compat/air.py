@@ -46,7 +46,8 @@ def read_switching(name: str, body: SwitchingBody) -> SwitchingDraft:
     """A draft of the rules. Raises InvalidField."""
     if body.Returns not in (None, 0, 1):
         raise InvalidField(f"{name}.Returns", Code.FIELD_API_SWITCH)
-    return SwitchingDraft(body.SwitchAfter, body.ReturnAfter, None if body.Returns is None else body.Returns == 1)
+    returns = None if body.Returns is None else body.Returns == 1
+    return SwitchingDraft(body.SwitchAfter, body.ReturnAfter, returns, body.Normalize)
 
 
 def show_air(spec: TaskSpec) -> dict[str, Any]:
@@ -70,6 +71,8 @@ def show_air(spec: TaskSpec) -> dict[str, Any]:
             "ReturnAfter": rules.return_after_s,
             "Returns": int(rules.returns),
         }
+        if rules.normalize != SWITCHING.normalize:
+            item["Switching"]["Normalize"] = str(rules.normalize)
     return item
 
 

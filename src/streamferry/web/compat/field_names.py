@@ -38,6 +38,7 @@ NAMES = {
     "switching": "Switching",
     "switching.switch_after_s": "Switching.SwitchAfter",
     "switching.return_after_s": "Switching.ReturnAfter",
+    "switching.normalize": "Switching.Normalize",
     "name": "Name",
     "size": "Size",
     "step_s": "Aggregation",

@@ -150,6 +150,9 @@ class SwitchingBody(Body):
         None, description="Seconds for which a preferred input has to be well before it is shown again; 30."
     )
     Returns: Int | None = Field(None, description="1 returns to a preferred input (default), 0 only by hand.")
+    Normalize: str | None = Field(
+        None, description="`copy` joins unlike inputs as they are (default); `first` or a size encodes them into one."
+    )
 
 
 class TaskBody(Body):

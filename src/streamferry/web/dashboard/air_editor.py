@@ -13,6 +13,9 @@ from streamferry.web.dashboard.source_values import SourceValues
 from streamferry.web.dashboard.widgets import icon_button
 from streamferry.web.views import Kind
 
+# Offered besides the form of the first input: what platforms ask for.
+_SIZES = ("1280x720", "1920x1080", "720x1280", "1080x1920")
+
 
 class AirEditor:
     """Drawn where it is made; the inputs again when one is added or removed. ``picture``: the slate's, a data URL."""
@@ -44,6 +47,12 @@ class AirEditor:
         returns = ui.select(choices, value=values.returns, label=t("form.returns"))
         returns.props("outlined dense options-dense").classes("field")
         returns.on_value_change(lambda event: setattr(values, "returns", event.value))
+        forms = {"copy": t("normalize.copy"), "first": t("normalize.first"), **{size: size for size in _SIZES}}
+        forms.setdefault(values.normalize, values.normalize)
+        normalize = ui.select(forms, value=values.normalize, label=t("form.normalize"))
+        normalize.props("outlined dense options-dense").classes("field")
+        normalize.props["hint"] = t("form.normalize_hint")
+        normalize.on_value_change(lambda event: setattr(values, "normalize", event.value))
 
     def _draw_inputs(self) -> None:
         fields, inputs = self._fields, self._values.inputs

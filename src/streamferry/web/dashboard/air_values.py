@@ -118,6 +118,7 @@ class AirValues:
     switch_after_s: float | None = SWITCHING.switch_after_s
     return_after_s: float | None = SWITCHING.return_after_s
     returns: bool = SWITCHING.returns
+    normalize: str = str(SWITCHING.normalize)
     seen_inputs: Sequence[InputView] = ()
     seen_slate: SlateView | None = None
 
@@ -134,6 +135,7 @@ class AirValues:
             rules.switch_after_s,
             rules.return_after_s,
             rules.returns,
+            rules.normalize,
             task.inputs,
             task.slate,
         )
@@ -166,7 +168,7 @@ class AirValues:
         return {
             "inputs": [one.draft() for one in self.inputs] or CLEARED,
             "slate": self.slate.draft() or CLEARED,
-            "switching": SwitchingDraft(self.switch_after_s, self.return_after_s, self.returns),
+            "switching": SwitchingDraft(self.switch_after_s, self.return_after_s, self.returns, self.normalize),
         }
 
     def _check_seconds(self, name: str) -> None:

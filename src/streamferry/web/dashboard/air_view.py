@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from nicegui import ui
 
 from streamferry.reasons import Reason
-from streamferry.relay.inputs.policy import SLATE
+from streamferry.relay.inputs.policy import SLATE, SWITCHING
 from streamferry.web.dashboard.frame import Visitor
 from streamferry.web.dashboard.page_actions import PageActions
 from streamferry.web.dashboard.show import name_and_place
@@ -85,7 +85,11 @@ class AirView:
     def _about(self, task: TaskView, choice: Choice) -> str:
         if choice == _AUTO:
             rules = task.switching
-            return self._who.t("air.rules", down=f"{rules.switch_after_s:g}", back=f"{rules.return_after_s:g}")
+            told = self._who.t("air.rules", down=f"{rules.switch_after_s:g}", back=f"{rules.return_after_s:g}")
+            if rules.normalize == str(SWITCHING.normalize):
+                return told
+            named = {"first": self._who.t("air.form_of_first")}
+            return f"{told} {self._who.t('air.one_form', form=named.get(rules.normalize, rules.normalize))}"
         if isinstance(choice, str):
             assert task.slate is not None
             return task.slate.title or self._who.t(f"slate.{task.slate.kind.value}")

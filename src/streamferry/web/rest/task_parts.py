@@ -165,3 +165,7 @@ class SwitchingBody(Body):
     """A preferred input is shown again after it has been well for so long; 30 unless given."""
     returns: Switch | None = None
     """False: only by hand."""
+    normalize: str | None = None
+    """How inputs that are unlike become one stream. ``copy`` (the default): as they are, with new headers. ``first``:
+    what differs from the first input on air in codec, size or sound is encoded to its form; ``1280x720``: the same, and
+    the picture has that size."""

@@ -12,7 +12,7 @@ from signed_api import NO_LIMITS, make_api
 
 from kit.pictures import png
 from streamferry.control.store_ledger import relay_spec_of
-from streamferry.relay.inputs.policy import SLATE, Switching
+from streamferry.relay.inputs.policy import SLATE, Normalize, Switching
 from streamferry.relay.spec import RelaySpec
 from streamferry.relay.status import START
 from streamferry.store import Store
@@ -40,7 +40,7 @@ async def test_inputs_and_slate_come_to_the_relay_and_nothing_secret_is_shown(
     rest: Rest, store: Store, tmp_path: Path
 ) -> None:
     """As they were given; addresses redacted in both APIs, and sealed in the store's file."""
-    rules = {"switch_after_s": 5.0, "return_after_s": 0.0, "returns": False}
+    rules = {"switch_after_s": 5.0, "return_after_s": 0.0, "returns": False, "normalize": "1280x720"}
     made = await rest.create(inputs=[CAMERA, FILMS], slate=CARD, switching=rules)
     path = f"/tasks/{made['task_id']}"
     told = [made, *[await rest.call("GET", one) for one in (path, "/tasks", f"{path}/events", f"{path}/request")]]
@@ -56,11 +56,17 @@ async def test_inputs_and_slate_come_to_the_relay_and_nothing_secret_is_shown(
     assert (second.is_live, second.items[0].start_s, second.items[0].end_s) == (False, 5.0, 9.5)
     assert spec.slate is not None
     assert (spec.slate.title, spec.slate.text, spec.slate.color) == ("马上回来", "Back soon", "#102030")
-    assert spec.switching == Switching(5.0, 0.0, False)
+    assert spec.switching == Switching(5.0, 0.0, False, Normalize(size=(1280, 720)))
+    assert made["switching"] == rules
     item = listed["List"][0]
     assert [one["Type"] for one in item["Inputs"]] == [0, 1]
     assert item["Slate"]["Title"] == "马上回来"
-    assert item["Switching"] == {"SwitchAfter": 5.0, "ReturnAfter": 0.0, "Returns": 0}
+    assert item["Switching"] == {
+        "SwitchAfter": 5.0,
+        "ReturnAfter": 0.0,
+        "Returns": 0,
+        "Normalize": "1280x720",
+    }
 
 
 async def test_an_update_with_what_was_shown_changes_nothing(rest: Rest) -> None:
@@ -116,6 +122,8 @@ async def test_a_switch_an_insert_and_a_skip_come_to_the_relay(rest: Rest) -> No
         ({"slate": {"color": "red"}}, "slate.color"),
         ({"switching": {"switch_after_s": 0.1}}, "switching.switch_after_s"),
         ({"switching": {"return_after_s": -1}}, "switching.return_after_s"),
+        ({"switching": {"normalize": "1281x720"}}, "switching.normalize"),
+        ({"switching": {"normalize": ""}}, "switching.normalize"),
     ],
 )
 async def test_what_cannot_be_is_refused_by_its_name(rest: Rest, change: dict[str, Any], field: str) -> None:

@@ -9,6 +9,8 @@ TEXTS = {
     "air.input": ("Input {number}", "输入 {number}"),
     "air.insert": ("An inserted file", "插播文件"),
     "air.now": ("on air", "播出中"),
+    "air.form_of_first": ("the form of the first", "首个播出输入的规格"),
+    "air.one_form": ("· all in {form}", "· 统一为{form}"),
     "air.rules": ("down after {down} s, back after {back} s", "{down} 秒无数据后切走，恢复 {back} 秒后切回"),
     "air.show": ("Show", "切换"),
     "air.slate": ("The slate", "垫片"),
