@@ -203,7 +203,7 @@ def _decide_air(draft: TaskDraft, current: TaskSpec | None, rules: AddressRules)
         "inputs": inputs,
         "slate": slate,
         "switching": switching if draft.switching is None else decide_switching(draft.switching, switching),
-        "pinned": keep_pinned(current.pinned, inputs, slate) if current is not None else None,
+        "pinned": None if current is None else keep_pinned(current.pinned, current.inputs, inputs, slate),
         "orders": current.orders if current is not None else (),
         "watch": watch,
     }

@@ -188,16 +188,30 @@ def decide_switching(given: SwitchingDraft, present: Switching) -> Switching:
     return rules
 
 
-def keep_pinned(pinned: int | None, inputs: Sequence[TaskInput], slate: Slate | None) -> int | None:
-    """The input that was asked for by hand, if it is still there."""
-    is_there = pinned is not None and (pinned <= len(inputs) if pinned != SLATE else slate is not None)
-    return pinned if is_there else None
+def keep_pinned(
+    pinned: int | None, before: Sequence[TaskInput], inputs: Sequence[TaskInput], slate: Slate | None
+) -> int | None:
+    """The number that the input has now which was asked for by hand; None if it is no longer there.
+
+    ``before``: the further inputs when it was asked for. One with other addresses is another input.
+    """
+    if pinned is None or pinned == 0:
+        return pinned
+    if pinned == SLATE:
+        return pinned if slate is not None else None
+    if pinned > len(before):
+        return None
+    was = before[pinned - 1]
+    same = [number for number, one in enumerate(inputs, start=1) if (one.kind, one.items) == (was.kind, was.items)]
+    # Of several that are alike the one in the same place.
+    return pinned if pinned in same else next(iter(same), None)
 
 
 def pin(spec: TaskSpec, which: int | None) -> TaskSpec:
     """The task with that input, or the slate, on air by hand; None: by the rules again. Raises InvalidField."""
     _require_inputs(spec, "input")
-    if which is not None and keep_pinned(which, spec.inputs, spec.slate) is None:
+    is_there = which is None or (which <= len(spec.inputs) if which != SLATE else spec.slate is not None)
+    if not is_there:
         raise InvalidField("input", Code.FIELD_NO_SUCH_INPUT, count=len(spec.inputs))
     return replace(spec, pinned=which)
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,9 +24,11 @@ from streamferry.media.url import MediaUrl
 from streamferry.prepare.slate import slate_clip
 from streamferry.relay import Item, RelaySpec
 from streamferry.relay import spec as spec_module
+from streamferry.relay.flow import LiveFlow
 from streamferry.relay.inputs import keeper, policy, slate
+from streamferry.relay.inputs.keeper import InputsKeeper
 from streamferry.relay.inputs.policy import SLATE, Switching
-from streamferry.relay.spec import Input, Order
+from streamferry.relay.spec import Input, Latency, Order
 from streamferry.relay.status import Switch
 
 pytestmark = pytest.mark.usefixtures("quick", "quick_switches")
@@ -220,6 +223,41 @@ async def test_switches_in_a_row_keep_time_and_step(relays, cameras: Cameras, de
     # Each picture of a camera has two sounds, the first at its own stamp.
     apart = {tag[1] - at_ms[number_of(tag) // 2] for tag in sounds if number_of(tag) // 2 in at_ms}
     assert apart <= {0, SOUND_MS}
+
+
+async def test_another_latency_holds_for_the_inputs_too(
+    relays, cameras: Cameras, destination: Destination, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is not on air is looked at as often as what is, in the session that is open."""
+    visits = {InputsKeeper: 0, LiveFlow: 0}
+
+    def count(kind: type[InputsKeeper] | type[LiveFlow]) -> None:
+        visit = kind.visit
+
+        def counted(self: Any, now: float) -> None:
+            visits[kind] += 1
+            visit(self, now)
+
+        monkeypatch.setattr(kind, "visit", counted)
+
+    count(InputsKeeper)
+    count(LiveFlow)
+    first, second = await cameras.add(), await cameras.add()
+    spec = replace(RelaySpec.live(first.url(), destination.url(), latency=Latency.DENSE), more_inputs=(live(second),))
+    relay = relays.host.start(spec)
+    await until("the first camera", lambda: destination.publishes and len(destination.publishes[0].frames(VIDEO)) > 10)
+    relay.update(replace(spec, latency=Latency.LOW))
+
+    async def measure() -> float:
+        before = visits.copy()
+        await until("visits", lambda: visits[LiveFlow] >= before[LiveFlow] + 20)
+        return (visits[InputsKeeper] - before[InputsKeeper]) / (visits[LiveFlow] - before[LiveFlow])
+
+    async with asyncio.timeout(PATIENCE_S):
+        while await measure() < 0.9:
+            pass
+    await relay.stop()
+    assert len(destination.publishes) == 1
 
 
 async def test_a_list_stands_in_for_a_camera_and_is_itself_stood_in_for(

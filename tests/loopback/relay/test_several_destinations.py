@@ -160,6 +160,25 @@ async def test_the_first_goes_and_the_next_leads(relays, source, make_destinatio
     assert (running.status.state, running.status.retries) == (State.STREAMING, 0)
 
 
+async def test_the_fast_path_is_taken_again_when_the_first_is_back(relays, source, make_destination):
+    """While the first is away the others go on without it; they have not lost a picture when it is back."""
+    first, second = [await make_destination() for _ in range(2)]
+    running = relays.start_spec(spec_of(source, first, second))
+    (_, publish) = await on_air(first, second)
+    feed = running.relay._run._flow._feed
+    await until("the fast path", lambda: feed.fast_path.bytes_in > 0)
+    await first.leave()
+    await until("the loss", lambda: not running.relay._run._flow.lead.outlet.session)
+    count = len(publish.frames(VIDEO))
+    await until("pictures without it", lambda: len(publish.frames(VIDEO)) > count + 10)
+    first.come()
+    await until("another stream", lambda: len(first.publishes) == 2 and first.publishes[1].has_both_tracks)
+    before = feed.fast_path.bytes_in
+    await until("the fast path", lambda: feed.fast_path.bytes_in > before + 2_000)
+    assert_whole(publish)
+    assert second.publishes == [publish]
+
+
 async def test_one_that_moves_is_published_anew_and_the_others_go_on(relays, source, make_destination):
     """Another address under the same id: a session of its own after the old one was ended."""
     first, second, third = [await make_destination() for _ in range(3)]

@@ -73,6 +73,8 @@ class InputsKeeper:
         # Since when a switch waits for a keyframe, and to which input.
         self._waits_for: tuple[int, float] | None = None
         self._visited_at = time.monotonic()
+        # How often it is visited in a turn of the beat.
+        self._visits = 0
 
     @property
     def _alone(self) -> ListInput | None:
@@ -96,11 +98,15 @@ class InputsKeeper:
             await alone.catch_up()
 
     def look(self, now: float) -> None:
-        """Does nothing: its own visits do."""
+        """Be visited as often as the flow, whose latency may have changed; all else is done in visits."""
+        visits = self._context.spec.visits
+        if visits != self._visits and self._beat.remove(self):
+            self._visits = visits
+            self._beat.add(self, visits)
 
     async def keep(self) -> None:
         """Show one input after another, until cancelled."""
-        visits = self._context.spec.visits
+        self._visits = self._context.spec.visits
         try:
             async with asyncio.TaskGroup() as group:
                 self._program.begin(group)
@@ -108,7 +114,7 @@ class InputsKeeper:
                 self._inputs[0].health.alive_at = time.monotonic()
                 self._program.note_on_air(0, Reason.of(Code.ON_AIR_FIRST), tells=False)
                 self._context.note(self._source, Phase.CONNECTING)
-                self._beat.add(self, visits)
+                self._beat.add(self, self._visits)
                 await asyncio.Event().wait()
         finally:
             self._beat.remove(self)

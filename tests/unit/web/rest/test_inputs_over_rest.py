@@ -105,6 +105,30 @@ async def test_a_switch_an_insert_and_a_skip_come_to_the_relay(rest: Rest) -> No
     assert PLANTED not in json.dumps([changed, await rest.call("GET", f"{path}/events")])
 
 
+async def test_the_input_that_was_asked_for_by_hand_is_the_same_after_an_edit(rest: Rest) -> None:
+    """Whatever its number has become; where it is gone, or has another address, the rules hold again."""
+    other = {"kind": "live", "sources": [{"url": "rtmp://other.example/live/a"}]}
+    made = await rest.create(inputs=[CAMERA, other], slate=CARD)
+    path = f"/tasks/{made['task_id']}"
+    await rest.call("POST", f"{path}/switch", {"input": 2})
+    for inputs, pinned in (
+        ([other, CAMERA], 1),
+        ([FILMS, CAMERA, other], 3),
+        ([FILMS, CAMERA, {**other, "warm": True}], 3),
+        ([FILMS, CAMERA, other, other], 3),
+        ([other, FILMS], 1),
+        ([FILMS, CAMERA], None),
+    ):
+        changed = await rest.call("PATCH", path, {"inputs": inputs})
+        assert changed["pinned"] == pinned
+        assert (await spec_of(rest, made["task_id"])).pinned == pinned
+    await rest.call("POST", f"{path}/switch", {"input": 1})
+    moved = {**FILMS, "sources": [{"url": "https://other.example/x.mp4"}]}
+    assert (await rest.call("PATCH", path, {"inputs": [moved, CAMERA]}))["pinned"] is None
+    await rest.call("POST", f"{path}/switch", {"input": 0})
+    assert (await rest.call("PATCH", path, {"inputs": [CAMERA]}))["pinned"] == 0
+
+
 @pytest.mark.parametrize(
     ("change", "field"),
     [
