@@ -42,7 +42,7 @@ from streamferry.relay import Playhead, RelaySpec, RelayStatus, State, Trouble
 from streamferry.store import Seal, Store, migrate, sqlite_url
 from streamferry.store.schema import run
 from streamferry.tasks.model import TaskItem, TaskKind, TaskSpec
-from streamferry.worker.task_runner import RunningRelay
+from streamferry.worker.running_relay import RunningRelay
 from streamferry.worker.worker import Worker
 
 sys.path.append(str(BENCH.parent / "tests"))

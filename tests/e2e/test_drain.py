@@ -16,7 +16,9 @@ from kit.nginx_rtmp import NginxRtmp
 from kit.programs import STREAMFERRY, Program
 from kit.service_program import ServiceProgram
 from kit.sightings import KnownFrames, Sightings
+from kit.waiting import PATIENCE_S
 from streamferry.control.actions import Actions
+from streamferry.media.peer_options import PeerOptions
 from streamferry.media.url import MediaUrl
 from streamferry.store.records import Intent
 from streamferry.tasks.model import TaskItem, TaskKind, TaskSpec
@@ -37,12 +39,14 @@ class Stage:
         self.made: dict[str, str] = {}
         self.actions: Actions
 
-    async def make(self, kind: TaskKind, source: str) -> None:
+    async def make(self, kind: TaskKind, source: str, *, overlaps: bool = False) -> None:
         now = datetime.now(UTC)
         name = f"{kind.name.lower()}-{len(self.made)}"
         to = MediaUrl.parse(self.sightings.url(name))
         item = TaskItem(MediaUrl.parse(source))
-        self.made[await self.actions.create_task(TaskSpec(kind, (item,), to, now, now + timedelta(hours=1)))] = name
+        options = PeerOptions(overlap=overlaps)
+        spec = TaskSpec(kind, (item,), to, now, now + timedelta(hours=1), destination_options=options)
+        self.made[await self.actions.create_task(spec)] = name
 
     async def wait_all_shown(self, task_ids: set[str], since: float) -> None:
         """Until the streams of the tasks show something in sessions begun after ``since``."""
@@ -129,6 +133,44 @@ async def test_a_drained_worker_hands_over_at_a_keyframe(
     assert not sightings.doubled
     # Tenths of a second, but for what the machine has to do beside; by its lease, a task would be taken after this.
     assert max(gaps_s) < LEASE_S
+
+
+async def test_a_drain_has_no_gap_where_two_may_publish(stage: Stage, nginx: NginxRtmp, clips: ClipFactory) -> None:
+    """The next worker shows something before the one before it lets go, which it does at once then."""
+    sightings = stage.sightings
+    async with stage.worker("leaver"):
+        async with asyncio.timeout(PATIENCE_S):
+            while "leaver" not in [row.worker_id for row in await stage.actions.list_workers()]:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+        for number in range(EACH):
+            # Each with a pull of its own, so that they do not all go to one worker.
+            await stage.make(TaskKind.LIVE, f"{nginx.url('camera')}?for={number}", overlaps=True)
+            await stage.make(TaskKind.VOD, f"file://{clips('half_a_minute')}", overlaps=True)
+        await stage.wait_all_shown(set(stage.made), 0)
+        moved = await stage.held_by("leaver")
+        told_at = asyncio.get_running_loop().time()
+        await stage.actions.set_intent("leaver", Intent.DRAINING)
+        await stage.wait_all_shown(moved, told_at)
+        async with asyncio.timeout(PATIENCE_S):
+            while not all(sightings.of(stage.made[task_id])[0].ended for task_id in moved):  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+        assert await stage.held_by("leaver") == set()
+    overlaps_s = []
+    for task_id, name in stage.made.items():
+        if task_id not in moved:
+            assert len(sightings.of(name)) == 1
+            continue
+        before, after = sightings.of(name)
+        assert before.ended == "closed"
+        (gap_s,) = sightings.gaps_s(name)
+        assert gap_s < 0
+        overlaps_s.append(-gap_s)
+        if name.startswith("vod"):
+            # What was shown while both did comes again, and no more than what is told half a second late.
+            again_ms = sightings.frames.apart_ms(before.last[1], after.first[1])
+            print(f"{name}: {again_ms:.0f} ms came twice, in {-gap_s:.2f} s of overlap")
+        assert (await stage.actions.get_task(task_id)).epoch == 2
+    print(f"\nboth showed frames for {min(overlaps_s):.2f} to {max(overlaps_s):.2f} s")
 
 
 async def test_a_service_that_is_told_to_stop_closes_everything_for_whoever_goes_on(

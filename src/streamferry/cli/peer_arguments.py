@@ -17,7 +17,7 @@ from streamferry.reasons import InvalidPart
 #: Names of REST -> what the options begin with.
 _ENDS = {"source_options": "source", "destination_options": "to"}
 #: Options of one end only: the field of REST -> the end of the option's name.
-_OF_ONE_END = {"source": {"keep_drift": "keep-drift"}, "to": {"rotate_s": "rotate"}}
+_OF_ONE_END = {"source": {"keep_drift": "keep-drift"}, "to": {"rotate_s": "rotate", "overlap": "overlap"}}
 #: RTMP's names of the parameters -> ours.
 _CONNECT = {"flashVer": "flash_ver", "tcUrl": "tc_url", "swfUrl": "swf_url", "pageUrl": "page_url"}
 _MAX_FILE_BYTES = 256 << 10
@@ -48,6 +48,10 @@ def _options_of(end: str, environment: bool) -> dict[str, Any]:
     else:
         own["to_rotate_s"] = Annotated[
             int | None, one("rotate", "Seconds, 60 at least, after which another publish session begins at", "SECONDS")
+        ]
+        text = "It takes a second publisher of the stream: a drained worker publishes until the next one does."
+        own["to_overlap"] = Annotated[
+            bool | None, typer.Option("--to-overlap/--no-to-overlap", help=text, show_default=False)
         ]
     variable = {"envvar": f"STREAMFERRY_{end.upper()}_PROXY", "show_envvar": True} if environment else {}
     return {

@@ -60,7 +60,8 @@ class PeerOptions:
     of this machine to connect from. ``headers``: names as given, with their values. ``flash_ver`` and what follows:
     parameters of RTMP's connect, instead of ours; empty for ours. ``keep_drift``: sound of a live source stays as it is
     stamped, though its clock drifts. ``rotate_s``: a publish session ends after so long, and the next one begins where
-    it ended; 0: it does not. Raises InvalidPart.
+    it ended; 0: it does not. ``overlap``: the destination takes a second publisher of a stream, so that a
+    worker that is drained publishes until the next one does. Raises InvalidPart.
     """
 
     proxy: MediaUrl | None = None
@@ -72,6 +73,7 @@ class PeerOptions:
     page_url: str = field(default="", repr=False)
     keep_drift: bool = False
     rotate_s: int = 0
+    overlap: bool = False
 
     def __post_init__(self) -> None:
         if self.proxy is not None:
@@ -119,7 +121,7 @@ class PeerOptions:
         if self.headers:
             told["headers"] = {name: header(name, value) for name, value in self.headers}
         told |= {name: text(getattr(self, name)) for name in CONNECT_PARAMETERS if getattr(self, name)}
-        return told | {name: getattr(self, name) for name in ("keep_drift", "rotate_s") if getattr(self, name)}
+        return told | {name: getattr(self, name) for name in _OF_ONE_END if getattr(self, name)}
 
     def headers_for(self, url: MediaUrl, given_for: MediaUrl) -> dict[str, str]:
         """Headers by their lower-case names for a request to ``url``: what is for ``given_for`` alone only there."""
@@ -152,6 +154,9 @@ class PeerOptions:
 def usable_options(end: End, schemes: Set[str]) -> frozenset[str]:
     """Names of the options that have an effect on addresses of these schemes."""
     usable: set[str] = {"keep_drift"} if end is End.LIVE else {"rotate_s"} if end is End.DESTINATION else set()
+    if end is End.DESTINATION and schemes - {"http", "https"}:
+        # Two who put the segments of one playlist would overwrite each other's.
+        usable.add("overlap")
     if schemes - {"file"} and not schemes & DATAGRAMS:
         usable |= {"proxy", "bind"}
     if schemes & {"http", "https"}:
@@ -167,8 +172,8 @@ def check_use(end: End, options: PeerOptions, urls: Iterable[MediaUrl]) -> None:
     usable = usable_options(end, schemes)
     for name in OPTION_NAMES:
         if getattr(options, name) and name not in usable:
-            if name in _OF_ONE_END:
-                raise InvalidPart(name, _OF_ONE_END[name])
+            if name in _OF_ONE_END and _OF_ONE_END[name][0] is not end:
+                raise InvalidPart(name, _OF_ONE_END[name][1])
             if name in ("proxy", "bind") and schemes & DATAGRAMS:
                 raise InvalidPart(name, Code.FIELD_NOT_FOR_DATAGRAMS)
             raise InvalidPart(name, Code.FIELD_NO_EFFECT, schemes=tuple(sorted(schemes)))
@@ -231,6 +236,10 @@ def check_header_value(name: str, value: str) -> None:
         raise InvalidPart("headers", Code.FIELD_HEADER_VALUE, name=name, count=MAX_VALUE_CHARS)
 
 
-_OF_ONE_END = {"keep_drift": Code.FIELD_OF_LIVE_SOURCES, "rotate_s": Code.FIELD_OF_DESTINATIONS}
+_OF_ONE_END = {
+    "keep_drift": (End.LIVE, Code.FIELD_OF_LIVE_SOURCES),
+    "rotate_s": (End.DESTINATION, Code.FIELD_OF_DESTINATIONS),
+    "overlap": (End.DESTINATION, Code.FIELD_OF_DESTINATIONS),
+}
 NO_OPTIONS = PeerOptions()
 OPTION_NAMES = tuple(one.name for one in fields(PeerOptions))

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from streamferry.reasons import Code, Reason
 from streamferry.relay.status import Playhead, RelayStatus, State, Trouble
-from streamferry.store import events, pictures, run_reports, sealing, task_rows, tasks, usage, workers
+from streamferry.store import events, overlaps, pictures, run_reports, sealing, task_rows, tasks, usage, workers
 from streamferry.store.database import now_ms
 from streamferry.store.events import NewEvent, playhead_detail
 from streamferry.store.given import bind
@@ -16,7 +16,7 @@ from streamferry.store.schema import run, task
 from streamferry.store.seal import Seal
 from streamferry.store.spec_json import Unreadable, with_picture
 from streamferry.store.task_rows import ListTiming
-from streamferry.tasks.model import CallbackEvent, TaskSpec
+from streamferry.tasks.model import CallbackEvent, ContinueStrategy, TaskSpec
 from streamferry.tasks.schedule import RETRY_FAILED_MS, decide_due, is_over
 from streamferry.worker import Change, Outcome, Report, WorkerHealth
 
@@ -39,10 +39,16 @@ class HeldTask:
     moves: bool = False
 
 
+_HAS = run.c.worker_id == sa.bindparam("worker_id")
+_IS_NEXT = sa.and_(run.c.next_worker_id == sa.bindparam("worker_id"), run.c.worker_id.is_not(None))
+# The next worker runs it under the epoch that begins with it.
+_EPOCH = (run.c.epoch + sa.case((_IS_NEXT, 1), else_=0)).label("epoch")
 _HOLDS = (
-    sa.select(run.c.task_id, run.c.epoch, task.c.version, run.c.moves, now_ms().label("now"))
+    sa.select(
+        *(run.c.task_id, _EPOCH, task.c.version, sa.and_(run.c.moves, _HAS).label("moves"), now_ms().label("now")),
+    )
     .join(task, task.c.id == run.c.task_id)
-    .where(run.c.worker_id == sa.bindparam("worker_id"))
+    .where(sa.or_(_HAS, _IS_NEXT))
 )
 
 
@@ -82,10 +88,17 @@ async def read(
                 spec,
                 row["enabled"] and not row["finished"],
                 # One that was played out between its claim and this read ends at once.
-                task_rows.playhead_after_break(ListTiming.of(spec), row, now) or task_rows.playhead_of(row),
+                task_rows.playhead_after_break(_timing(spec, row), row, now) or task_rows.playhead_of(row),
                 task_rows.trouble_of(row),
             )
-    return [replace(fresh.get(one.task_id, one), moves=one.moves) for one in found], now
+    return [replace(fresh.get(one.task_id, one), moves=one.moves, epoch=one.epoch) for one in found], now
+
+
+def _timing(spec: TaskSpec, row: sa.RowMapping) -> ListTiming:
+    """A list that another worker plays meanwhile begins where that one is by now."""
+    timing = ListTiming.of(spec)
+    is_played = row["next_worker_id"] is not None
+    return replace(timing, strategy=ContinueStrategy.AT_BREAK_PLUS_ELAPSED) if is_played else timing
 
 
 async def _read_whole(connection: AsyncConnection, seal: Seal, row: sa.RowMapping) -> TaskSpec:
@@ -118,8 +131,8 @@ async def report(
     now = await workers.require_lease(connection, worker_id)
     made_ms = now - round(age_s * 1000)
     reports = await _check_played_out(connection, reports)
-    mine = await _held_epochs(connection, worker_id, [one.task_id for one in reports])
-    current = [one for one in reports if mine.get(one.task_id) == one.epoch]
+    mine = await _held(connection, worker_id, [one.task_id for one in reports])
+    current = await overlaps.settle(connection, worker_id, reports, mine, now)
     await run_reports.write(connection, current, made_ms)
     await events.append(
         connection,
@@ -154,21 +167,21 @@ async def _check_played_out(connection: AsyncConnection, reports: Sequence[Repor
 
 
 _HELD = (
-    sa.select(run.c.task_id, run.c.epoch)
-    .where(run.c.task_id.in_(sa.bindparam("task_ids", expanding=True)), run.c.worker_id == sa.bindparam("worker_id"))
+    sa.select(run.c.task_id, _EPOCH, sa.case((_IS_NEXT, run.c.worker_id)).label("before"))
+    .where(run.c.task_id.in_(sa.bindparam("task_ids", expanding=True)), sa.or_(_HAS, _IS_NEXT))
     .order_by(run.c.task_id)
     .with_for_update()
 )
 
 
-async def _held_epochs(connection: AsyncConnection, worker_id: str, task_ids: Sequence[str]) -> dict[str, int]:
-    """Task -> epoch, of those that the worker still holds; the rows are locked, always in the same order."""
-    found: dict[str, int] = {}
+async def _held(connection: AsyncConnection, worker_id: str, task_ids: Sequence[str]) -> dict[str, overlaps.Held]:
+    """Those tasks that the worker still holds; the rows are locked, always in the same order."""
+    found: dict[str, overlaps.Held] = {}
     task_ids = sorted(task_ids)
     for begin in range(0, len(task_ids), _BATCH):
         batch = task_ids[begin : begin + _BATCH]
         rows = await connection.execute(_HELD, {"task_ids": batch, "worker_id": worker_id})
-        found.update((task_id, epoch) for task_id, epoch in rows)
+        found.update((task_id, overlaps.Held(epoch, before)) for task_id, epoch, before in rows)
     return found
 
 

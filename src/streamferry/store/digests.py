@@ -49,5 +49,6 @@ def searched(seal: Seal, spec: TaskSpec) -> dict[str, object]:
         "placement": labels_text(spec.placement),
         "priority": spec.priority,
         "encodes": spec.encodes,
+        "overlaps": spec.overlaps,
         "source_digest": _source_digest(seal, spec),
     }

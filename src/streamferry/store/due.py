@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from streamferry.media.errors import Fault
 from streamferry.reasons import Code, Reason
 from streamferry.relay.status import Playhead, State
-from streamferry.store import events, placing, recurring, task_rows, tasks, timing, workers
+from streamferry.store import events, overlaps, placing, recurring, task_rows, tasks, timing, workers
 from streamferry.store.cells import read_reason, reason_cells
 from streamferry.store.database import now_ms, read_now_ms
 from streamferry.store.events import NewEvent, playhead_detail
@@ -69,7 +69,10 @@ async def claim(connection: AsyncConnection, seal: Seal, worker_id: str, *, load
     limits = placing.limits_of(me)
     found = await connection.execute(
         timing.WITH_TIMING.add_columns(placing.KBPS.label("kbps"))
-        .where(run.c.due_ms <= now, task.c.end_ms > now, workers.asks_only(me.labels), *limits)
+        .where(
+            *(run.c.due_ms <= now, task.c.end_ms > now, workers.is_for(worker_id)),
+            *(workers.asks_only(me.labels), *limits),
+        )
         .order_by(task.c.priority.desc(), run.c.due_ms)
         .limit(room)
         .with_for_update(of=run, skip_locked=True)
@@ -77,31 +80,36 @@ async def claim(connection: AsyncConnection, seal: Seal, worker_id: str, *, load
     due = [row for row in found.mappings() if not is_over(row["end_ms"], now)]
     mine = await _decide_mine(connection, due, me, everybody, late_ms=now - _FAIR_FOR_MS)
     taken: list[NewEvent] = []
+    moving: list[str] = []
     for row in due:
         if row["task_id"] not in mine:
+            continue
+        if row["worker_id"] is not None:
+            moving.append(row["task_id"])
             continue
         playhead = _playhead(seal, row, now)
         if playhead is None:
             continue
         detail = {"worker": worker_id, "epoch": row["epoch"] + 1, "playhead": playhead_detail(playhead)}
         taken.append(NewEvent(row["task_id"], "claimed", now, detail))
-    if not taken:
+    if not taken and not moving:
         return Claimed(0, None, is_full=bool(limits) and not due)
+    await overlaps.take(connection, worker_id, moving)
     # Where and when it broke is kept until it has moved on: the new worker may be lost before that.
     values: dict[str, object] = {"worker_id": worker_id, "epoch": run.c.epoch + 1, "state": State.WAITING.value}
-    values |= {"due_ms": None, "played_out_ms": None, "moves": False}
+    values |= {"due_ms": None, "played_out_ms": None, "moves": False, **overlaps.NO_NEXT}
     counted = await count_up(connection, run.c.event_seq, {one.task_id: 1 for one in taken}, **values)
     await events.append(connection, taken, counted=counted)
     orders = await connection.execute(
         worker.update()
         .where(worker.c.id == worker_id, worker.c.lease_ms > 0)
-        .values(load=load + len(taken), orders=worker.c.orders + 1)
+        .values(load=load + len(taken) + len(moving), orders=worker.c.orders + 1)
         .returning(worker.c.orders)
     )
     if (count := orders.scalar()) is None:
         # Ended since it looked: nobody would ever free what it takes.
         raise LeaseLost
-    return Claimed(len(taken), count)
+    return Claimed(len(taken) + len(moving), count)
 
 
 async def _decide_mine(
@@ -264,6 +272,7 @@ def _is_late(now: sa.ColumnElement[int] | int) -> sa.ColumnElement[bool]:
         run.c.due_ms <= now - LATE_MS,
         task.c.start_ms <= now - LATE_MS,
         task.c.end_ms > now + END_TOLERANCE_MS,
+        run.c.worker_id.is_(None),
     )
 
 
@@ -307,7 +316,7 @@ def _may_have_ended(now: sa.ColumnElement[int] | int) -> sa.ColumnElement[bool]:
     # A list that was played may have been played out since by the clock.
     has_played = sa.and_(run.c.playhead_ms.is_not(None), sa.func.coalesce(run.c.played_out_ms, 0) <= now)
     is_over = sa.or_(task.c.end_ms <= now + END_TOLERANCE_MS, has_played)
-    return sa.and_(run.c.due_ms <= now, is_over)
+    return sa.and_(run.c.due_ms <= now, run.c.worker_id.is_(None), is_over)
 
 
 class Pending(NamedTuple):

@@ -65,7 +65,8 @@ async def set_intent(connection: AsyncConnection, worker_id: str, intent: Intent
     if intent is not Intent.DRAINING:
         held = sa.select(run.c.task_id).where(run.c.worker_id == worker_id, run.c.moves).order_by(run.c.task_id)
         await connection.execute(held.with_for_update())
-        await connection.execute(run.update().where(run.c.worker_id == worker_id, run.c.moves).values(moves=False))
+        stays = {"moves": False, "due_ms": None, "next_worker_id": None}
+        await connection.execute(run.update().where(run.c.worker_id == worker_id, run.c.moves).values(stays))
     changed = await connection.execute(
         worker.update()
         .where(worker.c.id == worker_id)

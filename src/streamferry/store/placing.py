@@ -1,7 +1,8 @@
 """What ``tasks.placement`` decides by, read from the store; and tasks that are to move to another worker.
 
 A task moves so: it is marked here, its worker stops it at the next keyframe and gives it back, and whoever has a place
-for it takes it. So only what has a place elsewhere is marked: nothing goes off the air because a worker is emptied.
+for it takes it; where its destinations take two publishers, the other way round (``overlaps``). So only what has a
+place elsewhere is marked: nothing goes off the air because a worker is emptied.
 """
 
 from collections.abc import Sequence
@@ -217,10 +218,11 @@ async def mark(connection: AsyncConnection, task_ids: Sequence[str]) -> int:
         return 0
     held = sa.select(run.c.task_id).where(run.c.task_id.in_(task_ids)).order_by(run.c.task_id).with_for_update()
     await connection.execute(held)
+    overlaps = sa.exists().where(task.c.id == run.c.task_id, task.c.overlaps, task.c.enabled)
     marked = await connection.execute(
         run.update()
         .where(run.c.task_id.in_(task_ids), run.c.worker_id.is_not(None), ~run.c.moves)
-        .values(moves=True)
+        .values(moves=True, due_ms=sa.case((overlaps, now_ms()), else_=run.c.due_ms))
         .returning(run.c.worker_id)
     )
     workers = list(marked.scalars())

@@ -143,5 +143,5 @@ def give_back(dialect: str) -> sa.Update:
     return (
         run.update()
         .where(run.c.task_id == given.c.of_task)
-        .values({"worker_id": None, "moves": False, **told, **tasks.IDLE})
+        .values({"worker_id": None, "next_worker_id": None, "moves": False, **told, **tasks.IDLE})
     )

@@ -47,6 +47,8 @@ task = sa.Table(
     sa.Column("placement", sa.Text, nullable=False, server_default=""),
     sa.Column("priority", sa.Integer, nullable=False, server_default="0"),
     sa.Column("encodes", sa.Boolean, nullable=False, server_default=sa.false()),
+    # Whether its destinations take a second publisher while it moves to another worker.
+    sa.Column("overlaps", sa.Boolean, nullable=False, server_default=sa.false()),
     # Equal for live sources that one pull can feed; null for lists.
     sa.Column("source_digest", sa.String(32), nullable=True),
     sa.Index(None, "source_digest"),
@@ -87,7 +89,8 @@ picture = sa.Table(
 )
 
 #: What is happening, one row per task. ``epoch`` grows with each assignment: reports of an older one are ignored.
-#: ``due_ms`` is set only while no worker has the task; see ``tasks.schedule``.
+#: ``due_ms`` is set only while no worker has the task, see ``tasks.schedule``, or while it moves and has no next worker
+#: (``overlaps``).
 run = sa.Table(
     "run",
     metadata,
@@ -146,6 +149,9 @@ run = sa.Table(
     sa.Column("event_seq", sa.Integer, nullable=False),
     # Its worker is to give it back at its next keyframe, for another one.
     sa.Column("moves", sa.Boolean, nullable=False, server_default=sa.false()),
+    # Who begins to run it while ``worker_id`` still does.
+    sa.Column("next_worker_id", sa.String(64), nullable=True),
+    sa.Index(None, "next_worker_id"),
     sa.Index(None, "trouble_ms"),
     sa.Index(None, "due_ms"),
     sa.Index(None, "worker_id"),

@@ -317,6 +317,8 @@ async def redirect(
         changes[name] = sa.case((is_free, given), else_=changes.get(name, run.c[name]))
     # Found out anew: it may have another list, or more time.
     changes["played_out_ms"] = None
+    # Who is about to take it over would run what it was before.
+    changes["next_worker_id"] = None
     changes["due_ms"] = sa.case((is_free, sa.cast(due_ms, sa.BigInteger)), else_=None)
     found = await connection.execute(
         run.update().where(run.c.task_id == task_id).values(changes).returning(run.c.event_seq, run.c.worker_id)

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from streamferry.media.errors import Fault
 from streamferry.reasons import Code, Reason
 from streamferry.relay.status import State
-from streamferry.store import events, tasks
+from streamferry.store import events, overlaps, tasks
 from streamferry.store.cells import reason_cells
 from streamferry.store.database import insert_into, now_ms, read_now_ms
 from streamferry.store.events import NewEvent
@@ -71,6 +71,7 @@ async def register(
     intents = sa.select(worker.c.intent, worker.c.intent_ms).where(worker.c.id == worker_id)
     intent = (await connection.execute(intents)).first()
     await _free(connection, run.c.worker_id == worker_id, now, Reason.of(Code.TASK_WORKER_LOST_LEASE))
+    await overlaps.resign(connection, run.c.next_worker_id == worker_id)
     since_ms, cordoned_since_ms = (sa.literal(now - kept, sa.BigInteger) for kept in (_KEEP_GONE_MS, _KEEP_CORDONED_MS))
     kept_since_ms = sa.case((worker.c.intent == Intent.OPEN.value, since_ms), else_=cordoned_since_ms)
     is_forgotten = sa.func.abs(worker.c.lease_ms) <= kept_since_ms
@@ -104,7 +105,7 @@ def _poll(labels: tuple[str, ...]) -> sa.Select[Any]:
     due = (
         sa.select(run.c.task_id)
         .join(task, task.c.id == run.c.task_id)
-        .where(run.c.due_ms <= now_ms(), asks_only(labels))
+        .where(run.c.due_ms <= now_ms(), is_for(sa.bindparam("worker_id")), asks_only(labels))
     )
     return sa.select(
         sa.select(worker.c.orders).where(me).scalar_subquery(),
@@ -120,6 +121,11 @@ async def poll(connection: AsyncConnection, worker_id: str, labels: tuple[str, .
     """
     orders, has_due, now = (await connection.execute(_poll(labels), {"worker_id": worker_id})).one()
     return orders or 0, has_due, now
+
+
+def is_for(worker_id: object) -> sa.ColumnElement[bool]:
+    """Whether a task that is due is another one's, which then moves, or nobody's."""
+    return sa.or_(run.c.worker_id.is_(None), run.c.worker_id != worker_id)
 
 
 def asks_only(labels: Collection[str]) -> sa.ColumnElement[bool]:
@@ -249,7 +255,8 @@ async def _end(
     those = sa.select(worker.c.id).where(whose)
     while True:
         async with connection.begin_nested() as attempt:
-            in_order = sa.select(run.c.task_id).where(run.c.worker_id.in_(those)).order_by(run.c.task_id)
+            either = sa.or_(run.c.worker_id.in_(those), run.c.next_worker_id.in_(those))
+            in_order = sa.select(run.c.task_id).where(either).order_by(run.c.task_id)
             locked = set((await connection.execute(in_order.with_for_update())).scalars())
             gone = list((await connection.execute(those.with_for_update(skip_locked=may_be_renewed))).scalars())
             if not gone:
@@ -258,6 +265,7 @@ async def _end(
             if locked.issuperset((await connection.execute(sa.select(run.c.task_id).where(held))).scalars()):
                 # A claim that comes later finds no lease.
                 await connection.execute(worker.update().where(worker.c.id.in_(gone)).values(lease_ms=-now, load=0))
+                await overlaps.resign(connection, run.c.next_worker_id.in_(gone))
                 return await _free(connection, held, now, why)
             await attempt.rollback()
 
@@ -341,6 +349,7 @@ def _let_go(dialect: str) -> sa.Update:
         .values(
             {
                 "worker_id": None,
+                "next_worker_id": None,
                 "moves": False,
                 "position_ms": run.c.position_ms + given.c.by_ms,
                 **{name: given.c[f"to_{name}"] for name in told},

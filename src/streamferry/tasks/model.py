@@ -229,6 +229,11 @@ class TaskSpec(TaskTexts):
         brings_into_form = (self.inputs or self.slate is not None) and not self.switching.normalize.copies
         return self.watermark is not None or self.codecs is Codecs.H264 or bool(brings_into_form)
 
+    @property
+    def overlaps(self) -> bool:
+        """Whether all its destinations take a second publisher while it moves to another worker."""
+        return all(one.options.overlap for one in self.pushed)
+
 
 def decide_api_status(
     *, enabled: bool, start_at: datetime, end_at: datetime, finished: bool, now: datetime

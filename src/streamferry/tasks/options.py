@@ -47,6 +47,7 @@ class OptionsDraft:
     page_url: str | None = None
     keep_drift: bool | None = None
     rotate_s: int | None = None
+    overlap: bool | None = None
 
 
 def decide_options(
@@ -129,7 +130,7 @@ def _merge(draft: OptionsDraft, present: PeerOptions) -> PeerOptions:
         if REDACTED in text and text != shown_text(known_text):
             raise InvalidPart(name, Code.FIELD_REDACTED_ADDRESS, stars=REDACTED)
         merged[name] = known_text if REDACTED in text else text.strip()
-    for name in ("keep_drift", "rotate_s"):
+    for name in ("keep_drift", "rotate_s", "overlap"):
         if (value := getattr(draft, name)) is not None:
             merged[name] = value
     return replace(present, **merged)

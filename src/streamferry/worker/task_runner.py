@@ -25,7 +25,6 @@ from streamferry.relay import (
     State,
     Switch,
     Trouble,
-    move,
     move_ends,
 )
 from streamferry.relay.preview import Viewer
@@ -33,6 +32,7 @@ from streamferry.worker.content import content_changes
 from streamferry.worker.items import ItemFilter
 from streamferry.worker.ledger import Assignment, Change, Outcome, Report, Usage
 from streamferry.worker.running_relay import RunningRelay
+from streamferry.worker.specs import decide_spec, overlaps
 
 #: Counters are reported this often; everything else, as the position in a list, within ``worker.REPORT_S``.
 COUNTERS_S = 5.0
@@ -40,6 +40,8 @@ COUNTERS_S = 5.0
 USAGE_S = 60.0
 #: Relays whose tasks move to another worker get this long to reach a keyframe, so that the next one continues there.
 KEYFRAME_S = 2.0
+#: Where the destinations take two publishers, it goes on for so long until the next worker is on the air.
+OVERLAP_S = 10.0
 #: How many changes are kept while the store does not answer; beyond that the oldest are dropped.
 _MAX_CHANGES = 200
 
@@ -63,6 +65,8 @@ class TaskRunner:
         self._is_stopping = False
         self._is_handed_over = False
         self._is_renewing = False
+        # Until when it goes on for the next worker, on the loop's clock.
+        self._overlap_until: float | None = None
         self._outcome: Outcome | None = None
         self._final = self._reported = self._noted = RelayStatus(State.WAITING, trouble=assignment.trouble)
         self._reported_place: Playhead | None = None
@@ -89,6 +93,11 @@ class TaskRunner:
         """Whether nothing runs any more, and the task is to be given back."""
         return self._outcome is not None
 
+    @property
+    def moves(self) -> bool:
+        """Whether it goes on until another worker does."""
+        return self._overlap_until is not None
+
     def follow(self, assignment: Assignment) -> None:
         """The task was changed: make the run follow."""
         if assignment.epoch == self._assignment.epoch and self._is_ending:
@@ -114,14 +123,38 @@ class TaskRunner:
             self.end()
             return
         self._set_timers()
-        if assignment.moves:
-            self.hand_over()
-        if assignment.moves and self._relay is not None:
-            # It does not wait for ever for a keyframe.
+        if not assignment.moves:
+            self._overlap_until = None
+        elif self._relay is not None and self._spec is not None and overlaps(self._spec):
+            self._overlap_until = self._overlap_until or self._loop.time() + OVERLAP_S
+            self._timers.append(self._loop.call_at(self._overlap_until, self._hand_over_soon))
+        else:
+            self._hand_over_soon()
+
+    def _hand_over_soon(self) -> None:
+        """At the next keyframe; it does not wait for ever for that."""
+        self._overlap_until = None
+        self.hand_over()
+        if self._relay is not None:
             self._timers.append(self._loop.call_later(KEYFRAME_S, lambda: self.hand_over(at_once=True)))
+
+    def leave(self) -> None:
+        """The task is gone: deleted, or another worker is on the air with it."""
+        if self.moves:
+            self.hand_over(at_once=True)
+        else:
+            self.end()
+
+    def lose(self) -> None:
+        """The task is another worker's: send nothing from here on, unless both may for a moment."""
+        if self.moves:
+            self.hand_over(at_once=True)
+        else:
+            self.abort()
 
     def end(self) -> None:
         """Stop the run and end its broadcast; this is over when the run has ended."""
+        self._overlap_until = None
         self._cancel_timers()
         if (relay := self._stop()) is not None:
             relay.request_stop()
@@ -354,21 +387,3 @@ def _besides_counters(status: RelayStatus) -> tuple[object, ...]:
         *((one.id, *_verdict(one), one.trouble) for one in status.destinations),
         *(status.media_time_ms > 0, status.kbps_in > 0, status.kbps_out > 0, status.sound_drift_ms is None),
     )
-
-
-def decide_spec(running: RelaySpec, wanted: RelaySpec, playhead: Playhead | None) -> RelaySpec:
-    """The new spec for a running relay, with the position where its list continues.
-
-    If nothing about the playing changed: the same position, which leaves the list alone. Otherwise: after the current
-    item, wherever that is now; at that item if nothing has played yet; and if it was removed, at what replaced it.
-    What happens to the current item is up to the relay.
-    """
-    if wanted.is_live != running.is_live:
-        return replace(wanted, playhead=Playhead())
-    if replace(wanted, playhead=running.playhead).list_key == running.list_key:
-        return replace(wanted, playhead=running.playhead)
-    has_played = playhead is not None and playhead != running.playhead
-    at, is_kept = move(playhead or running.playhead, running.items, wanted.items)
-    if is_kept and has_played:
-        at = Playhead(at.loop, at.item + 1) if at.item + 1 < len(wanted.items) else Playhead(at.loop + 1)
-    return replace(wanted, playhead=at)

@@ -200,7 +200,8 @@ class Worker:
             self._orders, self._reread_at = orders, now + self._reread_s
 
     async def _follow_orders(self, *, begins: bool = True) -> None:
-        known = {task_id: one.known for task_id, one in self._runners.items() if not one.is_over}
+        # What moves is always read, for it may be told to stay.
+        known = {task_id: one.known for task_id, one in self._runners.items() if not one.is_over and not one.moves}
         held = await self._ledger.assignments(known)
         for task_id, assignment in held.items():
             if assignment is None:
@@ -218,8 +219,8 @@ class Worker:
                 runner.follow(assignment)
         for task_id, runner in self._runners.items():
             if task_id not in held:
-                # Deleted: there is nobody to give it back to.
-                runner.end()
+                # There is nobody to give it back to.
+                runner.leave()
 
     async def _report(self) -> None:
         self._is_stirred = False
@@ -241,7 +242,7 @@ class Worker:
         for runner, report in told:
             if report.task_id in lost:
                 # It belongs to another worker, or to none if the store has lost our claim.
-                runner.abort()
+                runner.lose()
                 if not runner.is_over:
                     continue
             runner.confirm(report)

@@ -116,6 +116,7 @@ def test_an_option_without_an_effect_is_refused_by_its_name(options: PeerOptions
     [
         (End.LIVE, PeerOptions(rotate_s=60), "rotate_s"),
         (End.FILES, PeerOptions(rotate_s=60), "rotate_s"),
+        (End.LIVE, PeerOptions(overlap=True), "overlap"),
         (End.FILES, PeerOptions(keep_drift=True), "keep_drift"),
         (End.DESTINATION, PeerOptions(keep_drift=True), "keep_drift"),
     ],
@@ -124,6 +125,13 @@ def test_an_option_of_the_other_end_is_refused_by_its_name(end: End, options: Pe
     with pytest.raises(InvalidPart, match=r"is for (live sources|destinations)") as caught:
         check_use(end, options, [MediaUrl.parse("https://h/a.m3u8")])
     assert caught.value.name == name
+
+
+def test_two_do_not_put_the_segments_of_one_playlist() -> None:
+    """They would overwrite each other's."""
+    with pytest.raises(InvalidPart, match="no effect") as caught:
+        check_use(End.DESTINATION, PeerOptions(overlap=True), [MediaUrl.parse("https://h/a.m3u8")])
+    assert caught.value.name == "overlap"
 
 
 @pytest.mark.parametrize("seconds", [-1, 1, 59, MAX_ROTATE_S + 1])
@@ -135,8 +143,8 @@ def test_sessions_are_rotated_once_a_minute_at_most(seconds: int) -> None:
 
 
 def test_drift_and_rotation_are_stored_and_shown() -> None:
-    options = PeerOptions(keep_drift=True, rotate_s=43_000)
-    assert options.shown() == options.to_json() == {"keep_drift": True, "rotate_s": 43_000}
+    options = PeerOptions(keep_drift=True, rotate_s=43_000, overlap=True)
+    assert options.shown() == options.to_json() == {"keep_drift": True, "rotate_s": 43_000, "overlap": True}
     assert PeerOptions.from_json(options.to_json()) == options
 
 

@@ -8,6 +8,7 @@ from itertools import pairwise
 import pytest
 
 from streamferry.media.errors import Fault
+from streamferry.media.peer_options import PeerOptions
 from streamferry.media.url import MediaUrl
 from streamferry.reasons import Reason
 from streamferry.relay import (
@@ -23,7 +24,8 @@ from streamferry.relay import (
     Switch,
 )
 from streamferry.worker import Assignment, Outcome
-from streamferry.worker.task_runner import TaskRunner, decide_spec
+from streamferry.worker.specs import decide_spec
+from streamferry.worker.task_runner import KEYFRAME_S, OVERLAP_S, TaskRunner
 
 A, B, C = (Item(MediaUrl.parse(f"http://files.example/{name}.mp4")) for name in "abc")
 TO = MediaUrl.parse("rtmp://push.example/live/key")
@@ -451,3 +453,59 @@ def test_where_a_changed_list_goes_on(wanted: RelaySpec, playhead: Playhead | No
     """
     running = RelaySpec.vod([A, B], TO, playhead=Playhead(1, 0, 9))
     assert decide_spec(running, wanted, playhead) == replace(wanted, playhead=expected)
+
+
+OVERLAPS = replace(SPEC, destination_options=PeerOptions(overlap=True))
+
+
+async def test_where_two_may_publish_it_goes_on_until_the_next_worker_does() -> None:
+    """When the task is gone by then, it closes as for who goes on, and ends no broadcast; nor is it cut off."""
+    for learns in ("reads", "reports"):
+        stage = Stage(spec=OVERLAPS)
+        relay = await stage.begin()
+        stage.follow(moves=True)
+        await asyncio.sleep(OVERLAP_S - 1)
+        assert relay.hand_overs == []
+        assert stage.performance.moves
+        if learns == "reads":
+            stage.performance.leave()
+        else:
+            stage.performance.lose()
+        assert (relay.hand_overs, relay.is_asked_to_stop, relay.is_aborted) == ([True], False, False)
+
+
+async def test_it_does_not_wait_for_the_next_worker_for_ever() -> None:
+    """However often it reads meanwhile that it moves: then it stops at a keyframe, and soon anywhere."""
+    stage = Stage(spec=OVERLAPS)
+    relay = await stage.begin()
+    for _ in range(9):
+        stage.follow(moves=True)
+        await asyncio.sleep(OVERLAP_S / 10)
+    assert relay.hand_overs == []
+    await asyncio.sleep(OVERLAP_S / 10 + 0.1)
+    assert relay.hand_overs == [False]
+    await asyncio.sleep(KEYFRAME_S + 0.1)
+    assert relay.hand_overs == [False, True]
+
+
+async def test_a_drain_that_is_taken_back_leaves_it_on_the_air() -> None:
+    """And from then on the loss of the task is one again."""
+    stage = Stage(spec=OVERLAPS)
+    relay = await stage.begin()
+    stage.follow(moves=True)
+    stage.follow(moves=False)
+    assert not stage.performance.moves
+    await asyncio.sleep(OVERLAP_S + KEYFRAME_S + 1)
+    assert relay.hand_overs == []
+    stage.performance.lose()
+    assert relay.is_aborted
+
+
+async def test_a_task_that_moves_and_is_stopped_ends_its_broadcast() -> None:
+    """Nobody goes on then."""
+    stage = Stage(spec=OVERLAPS)
+    relay = await stage.begin()
+    stage.follow(moves=True)
+    stage.follow(moves=True, is_wanted=False)
+    assert relay.is_asked_to_stop
+    assert relay.hand_overs == []

@@ -45,10 +45,10 @@ class ConnectionEditor:
                 with ui.element("div").classes("pair"):
                     for name in CONNECT_PARAMETERS:
                         self._text(name, CONNECT_LABELS[name], one.connect[name], self._write_connect(name))
-            keep = self._parts["keep_drift"] = ui.switch(t("form.keep_drift"), value=one.keep_drift)
-            keep.on_value_change(lambda event: setattr(one, "keep_drift", event.value))
+            self._switch("keep_drift", one.keep_drift)
             rotate = partial(setattr, one, "rotate_s")
             self._parts["rotate_s"] = fields.number(f"{end}.rotate_s", t("form.rotate_s"), one.rotate_s, rotate)
+            self._switch("overlap", one.overlap)
         fields.fold(end, self._fold)
         fields.follow(end, self._follow)
         self._follow()
@@ -62,6 +62,10 @@ class ConnectionEditor:
     def _text(self, name: str, label: str, value: str, write: Callable[[str], None]) -> None:
         made = self._fields.text(f"{self._end}.{name}", label, value, write)
         made.classes("code").props("spellcheck=false autocapitalize=off autocomplete=off")
+
+    def _switch(self, name: str, value: bool) -> None:
+        made = self._parts[name] = ui.switch(self._who.t(f"form.{name}"), value=value)
+        made.on_value_change(lambda event: setattr(self._one, name, event.value))
 
     def _draw_headers(self) -> None:
         t, one = self._who.t, self._one

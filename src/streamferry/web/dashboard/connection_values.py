@@ -56,6 +56,7 @@ class ConnectionValues:
     connect: dict[str, str] = field(default_factory=lambda: dict.fromkeys(CONNECT_PARAMETERS, ""))
     keep_drift: bool = False
     rotate_s: float | None = None
+    overlap: bool = False
     seen: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -68,6 +69,7 @@ class ConnectionValues:
             connect={name: shown.get(name, "") for name in CONNECT_PARAMETERS},
             keep_drift=shown.get("keep_drift", False),
             rotate_s=shown.get("rotate_s"),
+            overlap=shown.get("overlap", False),
             seen={} if is_new else shown,
         )
 
@@ -75,7 +77,7 @@ class ConnectionValues:
     def is_set(self) -> bool:
         """Whether anything was given."""
         told = self.proxy or self.bind or self._headers or any(self.connect.values())
-        return bool(told or self.keep_drift or self.rotate_s)
+        return bool(told or self.keep_drift or self.rotate_s or self.overlap)
 
     @property
     def _headers(self) -> list[tuple[int, HeaderValues]]:
@@ -131,6 +133,7 @@ class ConnectionValues:
             headers=headers if "headers" in usable else {},
             keep_drift=self.keep_drift and "keep_drift" in usable,
             rotate_s=int(self.rotate_s or 0) if "rotate_s" in usable else 0,
+            overlap=self.overlap and "overlap" in usable,
             **given,
         )
 

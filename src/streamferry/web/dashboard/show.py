@@ -162,7 +162,7 @@ def connection_of(options: Mapping[str, Any], t: Translate) -> str:
     if "rotate_s" in options:
         told.append((label_of(t("form.rotate_s")), span(options["rotate_s"])))
     lines = [t("task.told", name=name, value=value) for name, value in told]
-    return "\n".join([*lines, *([t("form.keep_drift")] if "keep_drift" in options else [])])
+    return "\n".join([*lines, *(t(f"form.{name}") for name in ("keep_drift", "overlap") if name in options)])
 
 
 def placement_of(task: TaskView, t: Translate) -> str:

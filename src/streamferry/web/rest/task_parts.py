@@ -80,6 +80,9 @@ class OptionsBody(Body):
     rotate_s: Annotated[int, Field(ge=0, le=MAX_ROTATE_S)] | None = None
     """Of destinations: end the publish session after so many seconds, 60 at least, and begin the next one where it
     ended, at a keyframe; 0 (the default) keeps it for as long as it lasts."""
+    overlap: Switch | None = None
+    """Of RTMP and SRT destinations: they take a second publisher of the stream. Then a worker that is drained publishes
+    until the next one does, and nothing is missing; false (the default): it stops first."""
 
 
 class SeriesBody(Body):

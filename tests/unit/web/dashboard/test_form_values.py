@@ -352,8 +352,10 @@ def test_what_has_no_effect_is_neither_asked_for_nor_sent() -> None:
     values.sources = [SourceValues("/films/1.mp4")]
     assert values.usable_options["source_options"] == frozenset()
     assert values.find_problems(RULES, NOW) == {}
-    assert values.new_task(NOW).source_options == OptionsDraft("", "", {}, tc_url="", keep_drift=False, rotate_s=0)
-    everything = frozenset(OPTION_NAMES) - {"keep_drift", "rotate_s"}
+    assert values.new_task(NOW).source_options == OptionsDraft(
+        "", "", {}, tc_url="", keep_drift=False, rotate_s=0, overlap=False
+    )
+    everything = frozenset(OPTION_NAMES) - {"keep_drift", "rotate_s", "overlap"}
     for kind, url, usable in (
         (Kind.VOD, "", everything - set(CONNECT_PARAMETERS)),
         (Kind.LIVE, "", everything | {"keep_drift"}),
@@ -365,9 +367,9 @@ def test_what_has_no_effect_is_neither_asked_for_nor_sent() -> None:
         values.kind, values.sources = kind, [SourceValues(url)]
         assert values.usable_options["source_options"] == usable, url
     for is_apart, destination, usable in (
-        (False, "", everything),
+        (False, "", everything | {"overlap"}),
         (False, "https://a.example/x.m3u8", everything - set(CONNECT_PARAMETERS)),
-        (True, "https://a.example/x.m3u8", everything - {"headers"}),
+        (True, "https://a.example/x.m3u8", (everything | {"overlap"}) - {"headers"}),
     ):
         values.is_apart, values.destination = is_apart, destination
         assert values.usable_options["destination_options"] == usable | {"rotate_s"}, destination
@@ -377,13 +379,14 @@ def test_drift_and_rotation_of_the_form() -> None:
     """They are sent as they stand, and cleared where they were emptied; too short a time is told at its field."""
     values = filled()
     values.source_connection = ConnectionValues.of({"keep_drift": True})
-    values.destination_connection = ConnectionValues.of({"rotate_s": 7200})
+    values.destination_connection = ConnectionValues.of({"rotate_s": 7200, "overlap": True})
     values.kind, values.sources = Kind.LIVE, [SourceValues("rtmp://a.example/live/x")]
     task = values.new_task(NOW)
     assert isinstance(task.source_options, OptionsDraft)
     assert isinstance(task.destination_options, OptionsDraft)
     assert (task.source_options.keep_drift, task.source_options.rotate_s) == (True, 0)
     assert (task.destination_options.keep_drift, task.destination_options.rotate_s) == (False, 7200)
+    assert (task.source_options.overlap, task.destination_options.overlap) == (False, True)
     values.destination_connection.rotate_s = None
     cleared = values.new_task(NOW).destination_options
     assert isinstance(cleared, OptionsDraft)

@@ -198,14 +198,18 @@ async def test_drift_and_rotation_are_set_kept_and_cleared(rest: Rest) -> None:
     """Also by a change of something else; each is refused at the other end, by its name."""
     live = {"kind": "live", "sources": [{"url": "rtmp://cam.example/live/1"}]}
     made = await rest.create(
-        **live, source_options={"keep_drift": True}, destination_options={**DESTINATION, "rotate_s": 3600}
+        **live,
+        source_options={"keep_drift": True},
+        destination_options={**DESTINATION, "rotate_s": 3600, "overlap": True},
     )
     path = f"/tasks/{made['task_id']}"
     assert (await rest.call("PATCH", path, {"title": "a"}))["source_options"] == {"keep_drift": True}
     spec = relay_spec_of(await spec_of(rest, made), START)
     assert (spec.source_options.keep_drift, spec.destination_options.rotate_s) == (True, 3600)
+    assert spec.destination_options.overlap
     for field, told, words in (
         ("source_options", {"rotate_s": 3600}, "is for destinations"),
+        ("source_options", {"overlap": True}, "is for destinations"),
         ("destination_options", {"keep_drift": True}, "is for live sources"),
         ("destination_options", {"rotate_s": 5}, "must be 0, or 60 to 604800 seconds"),
     ):
@@ -213,7 +217,7 @@ async def test_drift_and_rotation_are_set_kept_and_cleared(rest: Rest) -> None:
         refused = await rest.refusal(422, "PATCH", path, {field: told})
         assert f"{field}.{name}" in json.dumps(refused)
         assert words in json.dumps(refused)
-    cleared = {"source_options": {"keep_drift": False}, "destination_options": {"rotate_s": 0}}
+    cleared = {"source_options": {"keep_drift": False}, "destination_options": {"rotate_s": 0, "overlap": False}}
     changed = await rest.call("PATCH", path, cleared)
     assert changed["source_options"] == {}
-    assert "rotate_s" not in changed["destination_options"]
+    assert {"rotate_s", "overlap"}.isdisjoint(changed["destination_options"])

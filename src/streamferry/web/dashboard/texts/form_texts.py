@@ -133,6 +133,7 @@ TEXTS = {
         "编码、尺寸和声音。不同的会转码，约占用一个 CPU 核。",
     ),
     "form.returns": ("Return to an input before it", "切回前序输入"),
+    "form.overlap": ("Takes two publishers: workers change without a gap", "接受两路推流：切换工作进程时不中断"),
     "form.rotate_s": ("Another session after: seconds", "更换推流会话：间隔秒数"),
     "form.rule": ("Rule", "规则"),
     "form.rule_hint": ("RFC 5545, such as FREQ=WEEKLY;BYDAY=SA,SU", "RFC 5545，例如 FREQ=WEEKLY;BYDAY=SA,SU"),

@@ -1,0 +1,28 @@
+"""What a worker decides by the spec of a task. Pure."""
+
+from dataclasses import replace
+
+from streamferry.relay import Playhead, RelaySpec, move
+
+
+def overlaps(spec: RelaySpec) -> bool:
+    """Whether all its destinations take a second publisher, while the task moves to another worker."""
+    return all(one.overlap for one in (spec.destination_options, *(other.options for other in spec.others)))
+
+
+def decide_spec(running: RelaySpec, wanted: RelaySpec, playhead: Playhead | None) -> RelaySpec:
+    """The new spec for a running relay, with the position where its list continues.
+
+    If nothing about the playing changed: the same position, which leaves the list alone. Otherwise: after the current
+    item, wherever that is now; at that item if nothing has played yet; and if it was removed, at what replaced it.
+    What happens to the current item is up to the relay.
+    """
+    if wanted.is_live != running.is_live:
+        return replace(wanted, playhead=Playhead())
+    if replace(wanted, playhead=running.playhead).list_key == running.list_key:
+        return replace(wanted, playhead=running.playhead)
+    has_played = playhead is not None and playhead != running.playhead
+    at, is_kept = move(playhead or running.playhead, running.items, wanted.items)
+    if is_kept and has_played:
+        at = Playhead(at.loop, at.item + 1) if at.item + 1 < len(wanted.items) else Playhead(at.loop + 1)
+    return replace(wanted, playhead=at)
