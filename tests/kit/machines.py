@@ -17,6 +17,7 @@ from kit.service_program import ServiceProgram
 from kit.sightings import Sightings
 from kit.waiting import PATIENCE_S, START_S
 from streamferry.control.actions import Actions
+from streamferry.media.peer_options import PeerOptions
 from streamferry.media.url import MediaUrl
 from streamferry.store import Seal, Store
 from streamferry.tasks.model import TaskItem, TaskKind, TaskSpec
@@ -54,12 +55,15 @@ class Machines:
         self.actions, self.sightings = actions, sightings
         self.made: dict[str, str] = {}
 
-    async def make(self, name: str, kind: TaskKind, source: str, *, to: MediaUrl | None = None) -> None:
-        """A task from now on, of which the stream is called so."""
+    async def make(
+        self, name: str, kind: TaskKind, source: str, *, to: MediaUrl | None = None, overlaps: bool = False
+    ) -> None:
+        """A task from now on, of which the stream is called so. ``overlaps``: its destination takes two publishers."""
         now = datetime.now(UTC)
         to = to or MediaUrl.parse(self.sightings.url(name))
         item = TaskItem(MediaUrl.parse(source))
-        spec = TaskSpec(kind, (item,), to, now, now + timedelta(hours=1))
+        options = PeerOptions(overlap=overlaps)
+        spec = TaskSpec(kind, (item,), to, now, now + timedelta(hours=1), destination_options=options)
         self.made[name] = await self.actions.create_task(spec)
 
     async def on_air(self, names: set[str] | None = None, since: float = 0.0, seconds: float = PATIENCE_S) -> None:
