@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from kit.clips import ClipFactory
+from kit.pictures import make_picture
 from kit.waiting import PATIENCE_S
 from scripted.camera import SOUND_MS, Camera, number_of, sound
 from scripted.destination import Destination, Publish
@@ -21,15 +22,19 @@ from scripted.waiting import until
 from streamferry.media.slate import Slate, SlateKind
 from streamferry.media.tag import AUDIO, SEQUENCE_HEADER, VIDEO, Tag
 from streamferry.media.url import MediaUrl
-from streamferry.prepare.slate import slate_clip
+from streamferry.prepare.form import AudioForm, Form, VideoForm
+from streamferry.prepare.slate import Canvas, slate_clip
 from streamferry.relay import Item, RelaySpec
 from streamferry.relay import spec as spec_module
+from streamferry.relay.beat import RING_S
+from streamferry.relay.feed import LiveFeed
 from streamferry.relay.flow import LiveFlow
 from streamferry.relay.inputs import keeper, policy, slate
+from streamferry.relay.inputs.held import WatchedFeed
 from streamferry.relay.inputs.keeper import InputsKeeper
 from streamferry.relay.inputs.policy import SLATE, Switching
 from streamferry.relay.spec import Input, Latency, Order
-from streamferry.relay.status import Switch
+from streamferry.relay.status import Shown, Switch
 
 pytestmark = pytest.mark.usefixtures("quick", "quick_switches")
 #: The pictures of each camera count from another number.
@@ -258,6 +263,67 @@ async def test_another_latency_holds_for_the_inputs_too(
             pass
     await relay.stop()
     assert len(destination.publishes) == 1
+
+
+async def test_the_slate_is_made_before_it_is_needed_and_there_within_a_second(
+    relays, cameras: Cameras, destination: Destination, clips: ClipFactory, tmp_path: Path, monkeypatch: Any
+) -> None:
+    """Each kind, never encoded before: it is ready while a camera is on air; from the decision on it takes fewer visits
+    than there are in a second until the first picture of it is sent."""
+    monkeypatch.setattr(slate, "slate_clip", lambda wanted, canvas, root: slate_clip(wanted, canvas, tmp_path))
+    small = Canvas(Form(VideoForm("h264", 64, 36), AudioForm("aac", 44100, 2)))
+    monkeypatch.setattr(slate, "canvas_of", lambda timeline: small)
+    visits, waited = 0, []
+    decided: int | None = None
+    visit = LiveFlow.visit
+
+    def counted(self: LiveFlow, now: float) -> None:
+        nonlocal visits, decided
+        visits += 1
+        visit(self, now)
+        if decided is not None and isinstance(self._feed, LiveFeed | WatchedFeed) and has_laid(self._feed):
+            waited.append(visits - decided)
+            decided = None
+
+    def note(switch: Switch) -> None:
+        nonlocal decided
+        decided = visits if switch.after.shown is Shown.SLATE else None
+
+    monkeypatch.setattr(LiveFlow, "visit", counted)
+    kinds = [
+        Slate(SlateKind.LAST_FRAME),
+        Slate(title="Back soon"),
+        Slate(SlateKind.COLOR, color="#123456"),
+        Slate(SlateKind.PICTURE, picture=still(tmp_path)),
+        Slate(SlateKind.CLIP, clip=MediaUrl.parse(str(clips("close_keyframes")))),
+    ]
+    first = await cameras.add()
+    spec = replace(RelaySpec.live(first.url(), destination.url()), switching=Switching(switch_after_s=60))
+    relay = relays.host.start(replace(spec, slate=kinds[0]))
+    relay.watch_switches(note)
+    for number, kind in enumerate(kinds, start=1):
+        with_slate = replace(spec, slate=kind)
+        relay.update(with_slate)
+        await until("a publish", lambda: destination.publishes and destination.publishes[0].frames(VIDEO))
+        await until("the camera", lambda: camera_of(destination.publishes[0].frames(VIDEO)[-1]) == 0)
+        # Nobody has asked for it.
+        await until(f"the {kind.kind}", lambda: relay._run._source._slate.is_open)
+        relay.update(replace(with_slate, pinned=SLATE))
+        await until(f"the {kind.kind} on air", lambda number=number: len(waited) == number)
+    await relay.stop()
+    a_second = spec.visits / RING_S
+    assert max(waited) < a_second
+    assert len(destination.publishes) == 1
+
+
+def has_laid(feed: LiveFeed | WatchedFeed) -> bool:
+    """Whether anything of it is on air."""
+    return (feed._feed if isinstance(feed, WatchedFeed) else feed).has_laid
+
+
+def still(folder: Path) -> bytes:
+    """A picture of one colour."""
+    return make_picture(folder / "still.png", "64x36", "orange").read_bytes()
 
 
 async def test_a_list_stands_in_for_a_camera_and_is_itself_stood_in_for(
