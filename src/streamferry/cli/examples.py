@@ -61,6 +61,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "streamferry task insert morning /srv/media/trailer.mp4",
         "streamferry task insert 2a8e https://files.example/news.mp4 --at +10m",
     ),
+    "task cancel-insert": ("streamferry task cancel-insert morning 3", "streamferry task cancel-insert 2a8e 1"),
     "task skip": ("streamferry task skip morning", "streamferry task skip 2a8e 91c0"),
     "task delete": ("streamferry task delete morning", "streamferry task delete --yes 2a8e 91c0"),
     "task events": (

@@ -13,7 +13,7 @@ import typer
 from streamferry.cli.options import DEFAULT_POSITION, DEFAULT_RATIO, AsJson, check_codecs
 from streamferry.cli.peer_arguments import peer_fields, takes_peers
 from streamferry.cli.series_options import series_field, takes_series
-from streamferry.cli.task_air import air_fields, insert, skip, switch, takes_air
+from streamferry.cli.task_air import air_fields, cancel_insert, insert, skip, switch, takes_air
 from streamferry.cli.task_body import (
     check_latency,
     destination_field,
@@ -262,6 +262,7 @@ task.command()(show)
 task.command()(events)
 task.command()(switch)
 task.command()(insert)
+task.command("cancel-insert")(cancel_insert)
 task.command()(skip)
 task.command("schedule")(show_schedule)
 task.command("as-run")(show_as_run)

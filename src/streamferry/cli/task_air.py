@@ -1,5 +1,5 @@
 """What is on air: the options of ``task create`` and ``update`` for further inputs and a slate; ``task switch``,
-``insert`` and ``skip``."""
+``insert``, ``cancel-insert`` and ``skip``."""
 
 import base64
 from collections.abc import Callable
@@ -156,6 +156,9 @@ def insert(
     at: Annotated[
         str | None, typer.Option(help="When: +10m or 2026-01-31T20:00; else now.", show_default=False)
     ] = None,
+    after_item: Annotated[
+        bool, typer.Option("--next", help="After the present item of the list, instead of at a time.")
+    ] = False,
     offset: Annotated[float, typer.Option(help="Start of the file in seconds.")] = 0.0,
     end_offset: Annotated[float, typer.Option(help="Its end, in seconds from its start; 0 is its end.")] = 0.0,
     url: Url = DEFAULT_URL,
@@ -166,7 +169,20 @@ def insert(
         body = source_fields([file], False, [offset], [end_offset])["sources"][0]
         if at is not None:
             body["at"] = read_time("--at", at, datetime.now(UTC)).isoformat()
+        if after_item:
+            body["after_item"] = True
         print_task(service.call("POST", f"/tasks/{find_task(service, task_id)}/insert", body), as_json)
+
+
+def cancel_insert(
+    task_id: TaskName,
+    number: Annotated[int, typer.Argument(help="Of the file, as `task show` lists it.", show_default=False)],
+    url: Url = DEFAULT_URL,
+    as_json: AsJson = False,
+) -> None:
+    """Do not play a file that waits to be inserted."""
+    with session(url) as service:
+        print_task(service.call("DELETE", f"/tasks/{find_task(service, task_id)}/inserts/{number}"), as_json)
 
 
 def skip(task_ids: TaskNames, url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:

@@ -170,6 +170,7 @@ def show_task(task: Mapping[str, Any]) -> None:
         ("worker", run["worker_id"] or ""),
         ("window", f"{_time(task['start_at'])} to {_end(task)}"),
         *_series(task.get("series")),
+        *((f"insert {one['number']}", _insert(one)) for one in task.get("inserts") or []),
         *((f"source {number}", _source(one)) for number, one in enumerate(task["sources"], 1)),
         ("destination", task["destination"]),
         ("server", task.get("destination_server") or ""),
@@ -196,6 +197,10 @@ def show_task(task: Mapping[str, Any]) -> None:
         if value:
             table.add_row(name, value if isinstance(value, Text) else Text(value))
     console().print(table)
+
+
+def _insert(insert: Mapping[str, Any]) -> str:
+    return f"{_source(insert)}, {_time(insert['at'], seconds=True) if insert['at'] else 'after the present item'}"
 
 
 def _series(series: Mapping[str, Any] | None) -> Iterator[tuple[str, str]]:

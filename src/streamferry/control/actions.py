@@ -193,10 +193,28 @@ class Actions(Readings, GroupActions, KeyActions, WorkerActions):
         await self._order(task_id, lambda spec, _: inputs.pin(spec, which))
 
     async def insert_file(
-        self, task_id: str, source: inputs.InputSourceDraft, at: datetime | None, rules: AddressRules
+        self,
+        task_id: str,
+        source: inputs.InputSourceDraft,
+        at: datetime | None,
+        rules: AddressRules,
+        *,
+        after_item: bool = False,
     ) -> None:
-        """Play a file over what is on air, now or at that time, then go on. Raises as an update does."""
-        await self._order(task_id, lambda spec, now: inputs.insert(spec, source, at or now, now, rules))
+        """Play a file over what is on air, now or at that time, then go on. Raises as an update does.
+
+        ``after_item``: when the present item of the list ends, without a time.
+        """
+        if after_item and at is not None:
+            raise InvalidField("after_item", Code.FIELD_AFTER_ITEM_AT, field="at")
+        if after_item:
+            await self._order(task_id, lambda spec, now: inputs.queue(spec, source, now, rules))
+        else:
+            await self._order(task_id, lambda spec, now: inputs.insert(spec, source, at or now, now, rules))
+
+    async def cancel_insert(self, task_id: str, number: int) -> None:
+        """Do not play the file of that order, which has not begun. Raises as an update does."""
+        await self._order(task_id, lambda spec, _: inputs.cancel(spec, number))
 
     async def skip_item(self, task_id: str) -> None:
         """End what plays now of a list, or what was inserted, at its next keyframe. Raises as an update does."""

@@ -16,7 +16,17 @@ from streamferry.net.listening import NO_PORTS, ListenPorts
 from streamferry.reasons import Code, InvalidPart, InvalidValue, Reason
 from streamferry.relay.spec import Destination, Input, Item, Latency, RelaySpec
 from streamferry.relay.status import Playhead
-from streamferry.store import TROUBLE, SealBroken, Store, assignments, describe_trouble, due, sealing, workers
+from streamferry.store import (
+    TROUBLE,
+    SealBroken,
+    Store,
+    assignments,
+    describe_trouble,
+    due,
+    followed_orders,
+    sealing,
+    workers,
+)
 from streamferry.store.assignments import HeldTask
 from streamferry.store.workers import NO_TRAITS, Traits
 from streamferry.tasks.actor import Actor, ActorKind, acting_as
@@ -141,6 +151,14 @@ class StoreLedger:
                     connection, self._worker_id, reports, load=load, health=health, age_s=age_s
                 )
 
+    async def claim_order(self, task_id: str, *, epoch: int, version: int, number: int) -> bool | None:
+        """See the protocol."""
+        with _availability(), acting_as(self._actor):
+            async with self._store.write() as connection:
+                return await followed_orders.claim(
+                    connection, self._worker_id, task_id, epoch=epoch, version=version, number=number
+                )
+
     async def retire(self) -> None:
         """See the protocol."""
         with _availability(), acting_as(self._actor):
@@ -222,7 +240,7 @@ def relay_spec_of(spec: TaskSpec, playhead: Playhead) -> RelaySpec:
         slate=spec.slate,
         switching=spec.switching,
         pinned=spec.pinned,
-        orders=spec.orders,
+        orders=tuple(one for one in spec.orders if not one.is_done),
         watch=spec.watch,
     )
 

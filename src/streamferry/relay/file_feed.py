@@ -16,8 +16,7 @@ from streamferry.push import Outlet
 from streamferry.relay.arrivals import Arrivals
 from streamferry.relay.beat import FILE_VISIT_S
 from streamferry.relay.file_sender import FileSender
-from streamferry.relay.list_entry import ListEntry, has_room
-from streamferry.relay.list_position import move
+from streamferry.relay.list_entry import ListEntry, Upcoming
 from streamferry.relay.spec import Item
 from streamferry.relay.status import ItemStep, Playhead
 from streamferry.source.prepared import PreparedReader
@@ -42,7 +41,6 @@ class FileFeed:
     __slots__ = (
         "_arrivals",
         "_at_place",
-        "_current",
         "_given_ms",
         "_held_pace",
         "_is_last",
@@ -50,6 +48,7 @@ class FileFeed:
         "_keeps_time",
         "_lead_ms",
         "_note_at",
+        "_on_extra",
         "_on_late",
         "_on_step",
         "_outlet",
@@ -57,12 +56,12 @@ class FileFeed:
         "_patience_ms",
         "_played",
         "_resting",
-        "_room",
         "_sender",
         "_spent",
-        "_upcoming",
         "_visited_at",
+        "current",
         "finished",
+        "upcoming",
     )
 
     def __init__(
@@ -73,9 +72,11 @@ class FileFeed:
         on_late: Callable[[], None] = lambda: None,
         keeps_time: Callable[[], bool] = lambda: False,
         lead_ms: int = LEAD_MS,
+        on_extra: Callable[[bool, MediaError | None], None] = lambda begins, failed: None,
     ) -> None:
         """``on_late`` is called in the midst of a visit when what plays was held up for ``LATE_S`` or more.
 
+        ``on_extra``: a file that is not of the list begins, or is over; ``failed``: before its end.
         ``lead_ms``: so much is sent ahead of its time from the start of a session on.
         """
         self._on_late = on_late
@@ -84,9 +85,10 @@ class FileFeed:
         self._resting: Playhead | None = start
         self._outlet = outlet
         self._on_step = on_step
+        self._on_extra = on_extra
         self._joins = Joins()
-        self._current: ListEntry | None = None
-        self._upcoming: deque[ListEntry] = deque()
+        self.current: ListEntry | None = None
+        self.upcoming = Upcoming()
         # Before the present one, the latest last: what has been played and has not arrived.
         self._played: deque[ListEntry] = deque()
         self._spent: list[PreparedReader] = []
@@ -102,21 +104,21 @@ class FileFeed:
         self._is_last = False
         self._arrivals = Arrivals()
         self._note_at = 0.0
-        self._room = asyncio.Event()
-        self._room.set()
         #: Set while everything put in was played, after ``finish`` was called.
         self.finished = asyncio.Event()
 
     @property
     def playhead(self) -> Playhead | None:
         """The list's position; None until one of its items has played, after an edit."""
-        entry = self._current
-        return entry.playhead if entry and not entry.is_outdated else self._resting
+        entry = self.current
+        if entry is None or entry.is_outdated:
+            return self._resting
+        return entry.resumes if entry.is_extra else entry.playhead
 
     @property
     def has_begun(self) -> bool:
         """Whether something plays, or has: before that, and after ``skip_to``, the playhead is where it shall begin."""
-        return self._current is not None
+        return self.current is not None
 
     @property
     def position_ms(self) -> int:
@@ -131,70 +133,53 @@ class FileFeed:
     @property
     def item_end_ms(self) -> int | None:
         """Where the item at the playhead ends, once that is known."""
-        entry = self._current
-        return entry.reader.end_ms if entry and not entry.is_outdated else None
+        entry = self.current
+        return entry.reader.end_ms if entry and not (entry.is_outdated or entry.is_extra) else None
+
+    @property
+    def plays_extra(self) -> bool:
+        """Whether what plays is not of the list."""
+        return self.current is not None and self.current.is_extra
 
     def item_ends(self) -> Iterator[tuple[int, int | None]]:
         """Items of the list that are playing or about to, and where each ends, once that is known."""
-        for entry in (self._current, *self._upcoming):
-            if entry and not entry.is_outdated:
+        for entry in (self.current, *self.upcoming):
+            if entry and not (entry.is_outdated or entry.is_extra):
                 yield entry.item, entry.reader.end_ms
 
     @property
     def is_waiting(self) -> bool:
         """Whether there is nothing to play yet: the next file is still being prepared."""
-        return (self._current is None or self._current.is_told) and not self._upcoming and not self._is_last
-
-    @property
-    def has_room(self) -> bool:
-        """Whether it is time to open the next file."""
-        return self._room.is_set()
-
-    async def wait_for_room(self) -> None:
-        """Wait until it is time to open the next: the reader that was added last plays, or what waits is short."""
-        await self._room.wait()
-
-    def look_for_room(self) -> None:
-        """Something may be known of a reader that waits, or it plays."""
-        if has_room(self._upcoming):
-            self._room.set()
-        else:
-            self._room.clear()
+        return (self.current is None or self.current.is_told) and not self.upcoming and not self._is_last
 
     def put(self, loop: int, item: int, reader: PreparedReader) -> None:
         """Queue the next reader, which is taken over."""
-        self._upcoming.append(ListEntry(loop, item, reader))
-        self.look_for_room()
+        self.upcoming.append(ListEntry(loop, item, reader))
+        self.upcoming.look_for_room()
 
-    def drop_upcoming(self) -> None:
-        """Drop the readers that are not playing yet: a new list follows."""
-        for entry in self._upcoming:
-            entry.reader.close()
-        self._upcoming.clear()
-        self._room.set()
+    def drop_upcoming(self, *, rests: bool = False) -> None:
+        """Drop the readers that are not playing yet: a new list follows. See ``Upcoming.drop``."""
+        self.upcoming.drop(rests=rests)
         self._is_last = False
         self.finished.clear()
 
     def follow(self, before: Sequence[Item], after: Sequence[Item]) -> None:
         """The list was edited: the current item gets its place in the new list, or gives way to what follows."""
         self._resting = None
-        for entry in (*self._played, self._current):
-            if entry is None or entry.is_outdated:
-                continue
-            place, is_kept = move(Playhead(entry.loop, entry.item), before, after)
-            if is_kept:
-                entry.item = place.item
-            else:
+        for entry in (*self._played, self.current):
+            if entry is not None and not entry.is_outdated and not entry.follow(before, after):
                 entry.is_outdated = entry.gives_way = True
+                entry.pauses = False
+        self.upcoming.follow(before, after)
 
     def give_way(self) -> None:
         """Let the current item end at its next keyframe, as soon as another follows."""
-        if self._current is not None:
-            self._current.gives_way = True
+        if self.current is not None:
+            self.current.gives_way, self.current.pauses = True, False
 
     def begin_at(self, playhead: Playhead) -> bool:
         """Let the first item begin at that position; returns whether the item has it."""
-        entry = self._upcoming[0] if self._upcoming and self._current is None else None
+        entry = self.upcoming[0] if self.upcoming and self.current is None else None
         if entry is None or (entry.loop, entry.item) != (playhead.loop, playhead.item):
             return False
         if (end_ms := entry.reader.end_ms) is not None and playhead.position_ms >= end_ms:
@@ -204,12 +189,14 @@ class FileFeed:
 
     def skip_to(self, playhead: Playhead) -> None:
         """Drop the current item as well: the list continues elsewhere."""
-        self.drop_upcoming()
-        if (entry := self._current) is not None:
+        self.drop_upcoming(rests=True)
+        if (entry := self.current) is not None:
             self._end_pass(entry)
+            if entry.is_extra:
+                self._tell_end(entry)
             self._spent += [played.reader for played in (*self._played, entry)]
             self._played.clear()
-            self._current = self._arrivals.place = None
+            self.current = self._arrivals.place = None
         self._arrivals.forget_given()
         self._resting = playhead
 
@@ -229,18 +216,18 @@ class FileFeed:
             return
         entry, arrived_ms = self._arrivals.place
         self.finished.clear()
-        while (later := self._current) is not None and later is not entry:
+        while (later := self.current) is not None and later is not entry:
             self._reopen(later, later.begun_ms or 0)
-            self._upcoming.appendleft(later)
-            self._current = self._played.pop()
+            self.upcoming.appendleft(later)
+            self.current = self._played.pop()
         self._reopen(entry, entry.reader.position_of(arrived_ms))
         self._begin_pass(entry)
 
     def _go_on(self) -> None:
         """At the place where the last session ended, as if it had not: with the same shift, by the same schedule."""
         self._pace, self._held_pace = self._held_pace, None
-        entry = self._current
-        if entry is not None and entry.reader.is_cut and not (entry.gives_way and self._upcoming):
+        entry = self.current
+        if entry is not None and entry.reader.is_cut and not (entry.gives_way and self.upcoming):
             self._reopen(entry, entry.reader.position_of(entry.reader.reached_ms))
             self._sender.begin_pass(entry.reader, self._joins.shift)
 
@@ -248,8 +235,8 @@ class FileFeed:
         """The publish session is about to end: hold everything."""
         self.note_arrived()
         self._arrivals.forget_given()
-        if self._pace is not None and self._current is not None:
-            self._end_pass(self._current)
+        if self._pace is not None and self.current is not None:
+            self._end_pass(self.current)
         self._pace = self._held_pace = None
 
     def _reopen(self, entry: ListEntry, position_ms: int) -> None:
@@ -273,7 +260,7 @@ class FileFeed:
         ``goes_on``: another session of this feed is to go on there.
         """
         self._at_place = then
-        if (entry := self._current) is not None:
+        if (entry := self.current) is not None:
             entry.reader.needs_place = goes_on
 
     def forget_place(self, then: Callable[[], None]) -> None:
@@ -286,7 +273,7 @@ class FileFeed:
         self._arrivals.forget_given()
         self._spent += [entry.reader for entry in self._played]
         self._played.clear()
-        if (entry := self._current) is not None:
+        if (entry := self.current) is not None:
             self._arrivals.place = entry, entry.reader.reached_ms
 
     def play(self, now: float) -> bool:
@@ -294,7 +281,7 @@ class FileFeed:
 
         The hot path: one look-up and one send.
         """
-        outlet, pace, entry = self._outlet, self._pace, self._current
+        outlet, pace, entry = self._outlet, self._pace, self.current
         session = outlet.session
         since_s, self._visited_at = now - self._visited_at, now
         if session is None or pace is None or (session.is_blocked and not session.flush()):
@@ -310,7 +297,7 @@ class FileFeed:
             if now >= self._note_at or reader.unsent_tracks:
                 self._note_at = now + _NOTE_S
                 self._arrivals.note_given(outlet.sent_bytes, entry)
-            cuts = self._at_place is not None or (entry.gives_way and bool(self._upcoming))
+            cuts = self._at_place is not None or (entry.gives_way and bool(self.upcoming))
             end = reader.advance(due_ms - self._joins.shift, cuts)
             if end > start:
                 self._sender.send(session, reader, start, end)
@@ -324,7 +311,9 @@ class FileFeed:
                     return False
             self._end_pass(entry)
             self._given_ms = outlet.media_time_ms = self._joins.position_ms
-            if self._at_place is None or not reader.is_cut:
+            if reader.is_cut and entry.pauses and self._at_place is None and reader.span_ms != 0:
+                self._spent += self.upcoming.put_rest(entry)
+            elif self._at_place is None or not reader.is_cut:
                 self._tell_end(entry)
             if self._at_place is not None and reader.at_end:
                 self._held_pace, self._pace = pace, None
@@ -332,7 +321,7 @@ class FileFeed:
                 return False
             if session.is_blocked or (entry := self._start_next()) is None:
                 break
-        if self._is_last and not self._upcoming:
+        if self._is_last and not self.upcoming:
             self.finished.set()
         return False
 
@@ -340,6 +329,9 @@ class FileFeed:
         if not entry.is_told:
             entry.is_told = True
             failed = entry.reader.failed
+            if entry.is_extra:
+                self._on_extra(False, failed)
+                return
             self._on_step(ItemStep.FINISHED if failed is None else ItemStep.FAILED, entry.playhead, failed)
 
     def _close_spent(self) -> None:
@@ -352,7 +344,7 @@ class FileFeed:
 
         ``since_s``: since the last visit.
         """
-        given_ms, entry = self._given_ms, self._current
+        given_ms, entry = self._given_ms, self.current
         is_starved = entry is not None and entry.reader.starved
         if due_ms - given_ms >= LATE_S * 1000 and not is_starved:
             self._restart_pace(given_ms, now)
@@ -368,16 +360,21 @@ class FileFeed:
         return given_ms + self._lead_ms
 
     def _start_next(self) -> ListEntry | None:
-        if not self._upcoming:
+        if not self.upcoming:
             return None
-        if self._current is not None:
-            self._played.append(self._current)
-        entry = self._current = self._upcoming.popleft()
-        self.look_for_room()
+        place = self.playhead
+        if self.current is not None:
+            self._played.append(self.current)
+        entry = self.current = self.upcoming.popleft()
+        self.upcoming.look_for_room()
         self._begin_pass(entry)
         if entry.begun_ms is None:
             entry.begun_ms = entry.reader.position_ms
-            self._on_step(ItemStep.STARTED, entry.playhead, None)
+            if entry.is_extra:
+                entry.resumes = place
+                self._on_extra(True, None)
+            else:
+                self._on_step(ItemStep.STARTED, entry.playhead, None)
         if self._arrivals.place is None:
             self._arrivals.place = entry, entry.reader.reached_ms
         return entry
@@ -393,8 +390,8 @@ class FileFeed:
     def close(self) -> None:
         """Close all readers; the playhead stays where it is."""
         self._resting = self.playhead
-        self._spent += [entry.reader for entry in (*self._played, self._current, *self._upcoming) if entry is not None]
+        self._spent += [entry.reader for entry in (*self._played, self.current, *self.upcoming) if entry is not None]
         self._close_spent()
         self._played.clear()
-        self._upcoming.clear()
-        self._current = None
+        self.upcoming.clear()
+        self.current = None

@@ -23,6 +23,7 @@ from streamferry.relay.backoff import Backoff
 from streamferry.relay.beat import Beat
 from streamferry.relay.collector import Collector
 from streamferry.relay.eyes.eyes import Eyes
+from streamferry.relay.keeper import Claim
 from streamferry.relay.network import Network
 from streamferry.relay.preview import Viewer
 from streamferry.relay.run import RelayRun
@@ -38,20 +39,8 @@ _log = logging.getLogger("streamferry.relay")
 STOP_S = 5.0
 
 
-#: Makes a run of a spec whose limits count from a moment (monotonic), which tells its changes, its items and its
-#: switches, and begins in the trouble in which the one before it ended.
-NewRun = Callable[
-    [
-        RelaySpec,
-        float,
-        Callable[[RelayStatus], None],
-        Callable[[ItemChange], None],
-        Callable[[Switch], None],
-        Callable[[Moved], None],
-        Trouble | None,
-    ],
-    RelayRun,
-]
+#: Makes a run (``RelayRun``), given what is not common to all relays of a host.
+NewRun = Callable[..., RelayRun]
 _T = TypeVar("_T")
 
 
@@ -83,6 +72,8 @@ class Relay:
         self._item_watchers: list[Callable[[ItemChange], None]] = []
         self._switch_watchers: list[Callable[[Switch], None]] = []
         self._move_watchers: list[Callable[[Moved], None]] = []
+        self._claim: Claim | None = None
+        self._claimed: set[int] = set()
         self._run = self._make_run(spec, trouble)
         self._supervisor = group.create_task(self._supervise(), name="relay supervisor")
         self.on_end(self._forget_limit)
@@ -121,6 +112,16 @@ class Relay:
     def watch_moves(self, callback: Callable[[Moved], None]) -> None:
         """Call ``callback`` whenever a destination has asked to go on in another session."""
         self._move_watchers.append(callback)
+
+    def ask_before_orders(self, claim: Claim) -> None:
+        """Ask that before an order is followed; none is followed twice."""
+        self._claim = claim
+
+    async def _may_follow(self, number: int) -> bool:
+        if number in self._claimed or (self._claim is not None and not await self._claim(number)):
+            return False
+        self._claimed.add(number)
+        return True
 
     def open_preview(self) -> Viewer:
         """A viewer of what is sent to the destination; see :meth:`RelayRun.open_preview`."""
@@ -218,9 +219,16 @@ class Relay:
                 self._log.exception("a watcher of a relay failed")
 
     def _make_run(self, spec: RelaySpec, trouble: Trouble | None) -> RelayRun:
-        items, switches = partial(self._tell, self._item_watchers), partial(self._tell, self._switch_watchers)
-        moves = partial(self._tell, self._move_watchers)
-        return self._new_run(spec, self._began_at, self._notify, items, switches, moves, trouble)
+        return self._new_run(
+            spec,
+            began_at=self._began_at,
+            on_change=self._notify,
+            on_item=partial(self._tell, self._item_watchers),
+            on_switch=partial(self._tell, self._switch_watchers),
+            on_moved=partial(self._tell, self._move_watchers),
+            trouble=trouble,
+            claim=self._may_follow,
+        )
 
     def _replace_run(self, spec: RelaySpec) -> None:
         self._past = self.totals
@@ -328,33 +336,17 @@ class RelayHost:
         beat = self._require_beat()
         log = logging.LoggerAdapter(_log, of)
 
-        def new_run(
-            spec: RelaySpec,
-            began_at: float,
-            on_change: Callable[[RelayStatus], None],
-            on_item: Callable[[ItemChange], None],
-            on_switch: Callable[[Switch], None],
-            on_moved: Callable[[Moved], None],
-            trouble: Trouble | None,
-        ) -> RelayRun:
-            return RelayRun(
-                spec,
-                began_at=began_at,
-                beat=beat,
-                scratch=self._scratch,
-                store=self._store,
-                network=self._network,
-                log=log,
-                on_change=on_change,
-                on_item=on_item,
-                on_switch=on_switch,
-                on_moved=on_moved,
-                on_attempt=self._collector.note_attempt,
-                trouble=trouble,
-                pulls=self._pulls,
-                eyes=self._eyes,
-            )
-
+        new_run = partial(
+            RelayRun,
+            beat=beat,
+            scratch=self._scratch,
+            store=self._store,
+            network=self._network,
+            log=log,
+            on_attempt=self._collector.note_attempt,
+            pulls=self._pulls,
+            eyes=self._eyes,
+        )
         relay = Relay(spec, self._group, self._turns, new_run, log, trouble)
         self._relays.add(relay)
         relay.on_end(lambda: self._forget(relay))

@@ -24,7 +24,14 @@ from streamferry.source.shared import SharedPulls
 #: What a keeper does, from its start until it is cancelled.
 Keep = Callable[[], Coroutine[None, None, None]]
 
+#: Whether the order of that number may be followed, which it then is: no run is told so twice, of any worker.
+Claim = Callable[[int], Coroutine[None, None, bool]]
+
 _LOGGED_ATTEMPTS = 10
+
+
+async def _may_always(number: int) -> bool:
+    return True
 
 
 class RunContext:
@@ -42,9 +49,11 @@ class RunContext:
         on_attempt: Callable[[], None],
         on_moved: Callable[[Moved], None] = lambda moved: None,
         inspect: Callable[[float], object],
+        claim: Claim | None = None,
     ) -> None:
         """``pulls``: those that runs share. ``on_attempt``: called for each attempt that failed, ``on_moved`` when a
-        destination has asked to move. ``inspect``: checks the run, at a monotonic time."""
+        destination has asked to move. ``inspect``: checks the run, at a monotonic time.
+        ``claim``: asked before an order is followed; without it all are."""
         self.spec = spec
         self.flow = flow
         #: Those of the first destination.
@@ -59,6 +68,7 @@ class RunContext:
         self.on_attempt = on_attempt
         self.on_moved = on_moved
         self._inspect = inspect
+        self.claim = claim or _may_always
         #: Done with the run's outcome, once that is decided.
         self.over: asyncio.Future[State] = asyncio.get_running_loop().create_future()
         #: Whether nothing may be sent any more.
@@ -112,6 +122,7 @@ class KeeperTask:
         self._end = end
         self._group: asyncio.TaskGroup | None = None
         self._tasks: list[asyncio.Task[None]] = []
+        self._beside: list[asyncio.Task[None]] = []
 
     @property
     def is_running(self) -> bool:
@@ -145,17 +156,25 @@ class KeeperTask:
 
         self._tasks = [*previous, self._group.create_task(follow(), name=self._name)]
 
+    def start_beside(self, keep: Keep, name: str) -> asyncio.Task[None]:
+        """Do something else until the run ends, whatever is restarted meanwhile."""
+        assert self._group is not None
+        self._beside = [task for task in self._beside if not task.done()]
+        self._beside.append(self._group.create_task(keep(), name=name))
+        return self._beside[-1]
+
     def close(self) -> None:
         """The run ends: a restart comes too late from here on."""
         self._group = None
 
     def cancel(self) -> None:
         """Close the end properly."""
-        self._tasks[-1].cancel()
+        for task in (self._tasks[-1], *self._beside):
+            task.cancel()
 
     def abort(self) -> None:
         """Close the end at once, without waiting for anything."""
-        for task in self._tasks:
+        for task in (*self._tasks, *self._beside):
             task.cancel()
 
 

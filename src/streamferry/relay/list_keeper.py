@@ -15,6 +15,7 @@ from streamferry.relay.backoff import Backoff
 from streamferry.relay.file_feed import FileFeed
 from streamferry.relay.keeper import KeeperTask, RunContext
 from streamferry.relay.list_flow import ListFlow
+from streamferry.relay.list_orders import ListOrders, OnExtra
 from streamferry.relay.list_position import ListPosition
 from streamferry.relay.prepared_list import PreparedList
 from streamferry.relay.spec import ENDLESS, Item, RelaySpec
@@ -28,7 +29,10 @@ _LOOK_S = 0.2
 
 
 class ListKeeper:
-    """A ``SourceKeeper``. ``on_item`` is called with each step of an item; ``lead_ms``: see ``FileFeed``."""
+    """A ``SourceKeeper``. ``on_item`` is called with each step of an item, ``lead_ms``: see ``FileFeed``.
+
+    ``on_extra`` is called with those of files that are not of the list.
+    """
 
     def __init__(
         self,
@@ -37,6 +41,7 @@ class ListKeeper:
         prepared: PreparedList,
         on_item: Callable[[ItemChange], None],
         lead_ms: int = LEAD_MS,
+        on_extra: OnExtra = lambda begins, why: None,
     ) -> None:
         self._context = context
         self._flow = flow
@@ -49,6 +54,8 @@ class ListKeeper:
         # By item, the latest last: why it was not played the last time it was due.
         self._skipped: dict[int, MediaError] = {}
         self.task = KeeperTask("source", self._source)
+        self._on_extra = on_extra
+        self._orders = ListOrders(context, self.task, prepared, lambda: self._feed, on_extra)
 
     @property
     def skipped(self) -> MediaError | None:
@@ -62,6 +69,8 @@ class ListKeeper:
 
     async def keep(self) -> None:
         """Play the list from where its spec says."""
+        if self._feed is None:
+            self._orders.follow(self._context.spec.orders, is_first=True)
         await self._keep_from(self._context.spec.playhead)
 
     async def _keep_from(self, start: Playhead) -> None:
@@ -94,7 +103,8 @@ class ListKeeper:
         if self._feed is None:
             context, flow = self._context, self._flow
             self._feed = FileFeed(
-                *(flow.outlet, start, self._note_item, self._note_late, lambda: context.spec.keeps_time, self._lead_ms)
+                *(flow.outlet, start, self._note_item, self._note_late, lambda: context.spec.keeps_time, self._lead_ms),
+                on_extra=self._note_extra,
             )
             context.vitals.list_feed = self._feed
             flow.attach_feed(self._feed)
@@ -104,7 +114,7 @@ class ListKeeper:
         """Prepare one loop from ``first`` on; returns why items of it cannot be played."""
         errors: list[MediaError] = []
         for index in range(first.item, len(spec.items)):
-            await feed.wait_for_room()
+            await feed.upcoming.wait_for_room()
             if self._source.phase is Phase.IDLE:
                 self._context.note(self._source, Phase.CONNECTING)
             position_ms = first.position_ms if index == first.item else 0
@@ -120,8 +130,8 @@ class ListKeeper:
             self._context.flow.has_media.set()
             feed.put(loop, index, reader)
             # What was just prepared may turn out to be short.
-            await self._prepared.wait_known(reader, feed.wait_for_room())
-            feed.look_for_room()
+            await self._prepared.wait_known(reader, feed.upcoming.wait_for_room())
+            feed.upcoming.look_for_room()
         return errors
 
     async def _open_in_time(
@@ -151,11 +161,8 @@ class ListKeeper:
         self.task.restart(self.keep)
 
     def follow_orders(self, before: RelaySpec) -> None:
-        """Go on with the next item, if that is what was ordered."""
-        known = max((order.number for order in before.orders), default=0)
-        orders = [order for order in self._context.spec.orders if order.number > known and order.item is None]
-        if orders and self._feed is not None:
-            self._feed.give_way()
+        """Go on with the next item, or play a file beside the list."""
+        self._orders.follow(self._context.spec.orders)
 
     def look(self, now: float) -> None:
         """Note the list's position, and whether it has played and arrived to its end."""
@@ -164,6 +171,8 @@ class ListKeeper:
             return
         if feed.has_begun and (playhead := feed.playhead) is not None:
             self._position.note(playhead, now)
+            if feed.plays_extra:
+                self._position.hold(now)
         for item, end_ms in feed.item_ends():
             self._position.note_end(item, end_ms)
         if feed.finished.is_set() and self._context.flow.outlet.is_drained:
@@ -202,6 +211,15 @@ class ListKeeper:
         self._context.on_attempt()
         self._context.log.warning("item skipped: %s", error)
         self._on_item(ItemChange(step, playhead, error.fault, error.why))
+
+    def _note_extra(self, begins: bool, failed: MediaError | None) -> None:
+        if begins:
+            why = Reason.of(Code.ON_AIR_INSERT)
+        elif failed is None:
+            why = Reason.of(Code.ON_AIR_INSERT_OVER)
+        else:
+            why = Reason.of(Code.ON_AIR_INSERT_FAILED, why=failed.why)
+        self._on_extra(begins, why)
 
     def _note_late(self) -> None:
         """The machine or the destination paused: a list that keeps time skips that long."""

@@ -31,6 +31,10 @@ class ListPosition:
         if playhead != self._playhead:
             self._playhead, self._since = playhead, now + self._lead_s
 
+    def hold(self, now: float) -> None:
+        """The list stands still."""
+        self._since = now
+
     def note_end(self, item: int, end_ms: int | None) -> None:
         """Note where an item ends, if that is known."""
         if end_ms is not None:

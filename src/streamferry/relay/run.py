@@ -11,6 +11,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 from streamferry.media.errors import Fault
@@ -23,7 +24,7 @@ from streamferry.relay.eyes.eyes import Eyes
 from streamferry.relay.eyes.watcher import Watcher
 from streamferry.relay.flow import Flow, LiveFlow
 from streamferry.relay.inputs.keeper import InputsKeeper
-from streamferry.relay.keeper import RunContext, SourceKeeper
+from streamferry.relay.keeper import Claim, RunContext, SourceKeeper
 from streamferry.relay.list_flow import ListFlow
 from streamferry.relay.list_keeper import ListKeeper
 from streamferry.relay.live_keeper import LiveKeeper
@@ -71,8 +72,10 @@ class RelayRun:
         trouble: Trouble | None = None,
         pulls: SharedPulls | None = None,
         eyes: Eyes | None = None,
+        claim: Claim | None = None,
     ) -> None:
-        """``pulls``: those of live sources that runs share; None: none. ``eyes``: without, nothing is watched."""
+        """``pulls``: those of live sources that runs share; None: none. ``eyes``: without, nothing is watched.
+        ``claim``: see ``RunContext``."""
         self._beat = beat
         self._on_change = on_change
         kind = self.kind = spec.kind
@@ -92,10 +95,12 @@ class RelayRun:
             on_attempt=on_attempt,
             on_moved=on_moved,
             inspect=self._inspect,
+            claim=claim,
         )
+        self._on_switch = on_switch
         self._source: SourceKeeper
         if isinstance(flow, ListFlow):
-            self._source = ListKeeper(self._context, flow, PreparedList(store), on_item)
+            self._source = ListKeeper(self._context, flow, PreparedList(store), on_item, on_extra=self._note_extra)
         elif kind is RunKind.LIVE:
             self._source = LiveKeeper(self._context, flow, scratch)
         else:
@@ -127,6 +132,8 @@ class RelayRun:
         """The same, with what is on air of several inputs."""
         if self._context.on_air is None:
             return status
+        if self.kind is RunKind.LIST:
+            return replace(status, on_air=self._context.on_air)
         first = self._context.first_list
         return replace(
             status,
@@ -306,6 +313,14 @@ class RelayRun:
         ):
             self._context.finish(State.FAILED)
         return self._destinations.is_calm
+
+    def _note_extra(self, begins: bool, why: Reason) -> None:
+        """Of a list: a file that is not of it begins, or does not go on."""
+        before = self._context.on_air or OnAir(Shown.INPUT, datetime.now(UTC), Reason.of(Code.ON_AIR_FIRST), 0)
+        after = OnAir(Shown.INSERT if begins else Shown.INPUT, datetime.now(UTC), why, None if begins else 0)
+        self._context.on_air = after
+        self._context.log.info("on air: %s instead of %s: %s", after, before, why)
+        self._on_switch(Switch(before, after))
 
     def _look_at_content(self, verdict: Verdict, now: float) -> None:
         """Of the slate and of a file that is inserted nothing is said: who shows them wants them so."""

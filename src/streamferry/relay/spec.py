@@ -16,6 +16,9 @@ from streamferry.prepare.processing import FIRST, Normalize
 from streamferry.reasons import Code, InvalidPart, InvalidValue
 from streamferry.relay.eyes.judge import NOTHING, Watch
 from streamferry.relay.inputs.policy import SLATE, SWITCHING, Switching
+from streamferry.relay.orders import ORDER_STALE_S as ORDER_STALE_S
+from streamferry.relay.orders import Item as Item
+from streamferry.relay.orders import Order as Order
 from streamferry.relay.status import START, Playhead
 from streamferry.timeline.pace import LEAD_MS as LEAD_MS
 
@@ -111,15 +114,6 @@ class Codecs(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
-    """One VOD address. Offsets are seconds from the file's start; ``end_s`` 0 means to its end."""
-
-    url: MediaUrl
-    start_s: float = 0.0
-    end_s: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
 class Destination:
     """One of the destinations of a relay. ``id``: by which it stays the same one when its spec changes.
 
@@ -144,23 +138,6 @@ class Input:
     is_live: bool
     warm: bool = False
     options: PeerOptions = NO_OPTIONS
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """Something to be done once, of what is on air: ``number`` tells a new order from the last one.
-
-    With an ``item`` that file is played over it, then it goes on; without, its list goes on with its next item.
-    ``at``: when, in seconds since 1970; one that is older than ORDER_STALE_S is not followed any more.
-    """
-
-    number: int
-    at: float
-    item: Item | None = None
-
-
-#: So late an order is still followed: what was on air meanwhile may be something else.
-ORDER_STALE_S = 30.0
 
 
 class RunKind(Enum):

@@ -11,6 +11,7 @@ from streamferry.relay.status import Playhead, RelayStatus, State, Trouble
 from streamferry.store import events, overlaps, pictures, run_reports, sealing, task_rows, tasks, usage, workers
 from streamferry.store.database import now_ms
 from streamferry.store.events import NewEvent, playhead_detail
+from streamferry.store.followed_orders import marked
 from streamferry.store.given import bind
 from streamferry.store.schema import run, task
 from streamferry.store.seal import Seal
@@ -103,7 +104,7 @@ def _timing(spec: TaskSpec, row: sa.RowMapping) -> ListTiming:
 
 async def _read_whole(connection: AsyncConnection, seal: Seal, row: sa.RowMapping) -> TaskSpec:
     """The spec with the watermark's picture. Raises Unreadable."""
-    spec = task_rows.spec_of(seal, row)
+    spec = marked(task_rows.spec_of(seal, row), row["orders_done"])
     if spec.watermark is None:
         return spec
     return with_picture(spec, await pictures.read(connection, [row["picture_digest"]]))

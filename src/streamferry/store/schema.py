@@ -146,6 +146,8 @@ run = sa.Table(
     sa.Column("on_air", sa.Text, nullable=True),
     # JSON: what is wrong with the content, if that is watched.
     sa.Column("found", sa.Text, nullable=True),
+    # JSON list: numbers of the orders that were followed, the last ones (docs/decisions/0109).
+    sa.Column("orders_done", sa.Text, nullable=True),
     sa.Column("event_seq", sa.Integer, nullable=False),
     # Its worker is to give it back at its next keyframe, for another one.
     sa.Column("moves", sa.Boolean, nullable=False, server_default=sa.false()),

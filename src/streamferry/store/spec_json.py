@@ -115,6 +115,8 @@ class _Stored(_AsTheyAre):
     normalize: str = str(SWITCHING.normalize)
     pinned: int | None = None
     orders: list[tuple[int, float, tuple[str, float, float] | None]] = []
+    #: Numbers of those that are for after the present item.
+    after_item: list[int] = []
     watch: dict[str, tuple[float, float]] = {}
 
 
@@ -163,6 +165,7 @@ def serialize_spec(spec: TaskSpec) -> str:
         normalize=str(spec.switching.normalize),
         pinned=spec.pinned,
         orders=[(one.number, one.at, None if one.item is None else _revealed(one.item)) for one in spec.orders],
+        after_item=[one.number for one in spec.orders if one.after_item],
         watch={fault.value: astuple(rule) for fault in ContentFault if (rule := spec.watch.rule(fault)) is not None},
         source_form=_FORMS[spec.source_form],
         continue_strategy=int(spec.continue_strategy),
@@ -217,7 +220,8 @@ def parse_spec(
             ),
             pinned=stored.pinned,
             orders=tuple(
-                Order(number, at, None if item is None else Item(*_parsed(item))) for number, at, item in stored.orders
+                Order(number, at, None if item is None else Item(*_parsed(item)), number in stored.after_item)
+                for number, at, item in stored.orders
             ),
             watch=Watch(**{name: Rule(*rule) for name, rule in stored.watch.items()}) if stored.watch else NOTHING,
             source_form=_FORM_OF[stored.source_form],

@@ -15,6 +15,7 @@ from streamferry.relay.status import Playhead, State, Trouble
 from streamferry.store import destination_cells, freshness
 from streamferry.store.cells import read_json, read_member, read_number, read_reason, read_time
 from streamferry.store.database import now_ms
+from streamferry.store.followed_orders import marked
 from streamferry.store.found import read_found
 from streamferry.store.on_air import read_on_air
 from streamferry.store.records import TaskRecord, TroubleRecord
@@ -60,7 +61,7 @@ def task_of(seal: Seal, row: sa.RowMapping) -> TaskRecord:
         state, fault, why = State.STALLED, Fault.SERVICE.value, freshness.reason(row["silent_ms"])
         trouble = trouble or TroubleRecord(read_time(row["silent_since_ms"]), fault, why, 0)
     try:
-        spec = spec_of(seal, row)
+        spec = marked(spec_of(seal, row), row["orders_done"])
     except Unreadable as error:
         fault, why, problem = Fault.SERVICE.value, error.why, error.why
         if row["worker_id"] is None:

@@ -34,6 +34,8 @@ from streamferry.tasks.model import TaskInput, TaskItem, TaskKind, TaskSpec
 MAX_SLATE_PICTURE_BYTES = 256 << 10
 #: Orders of a task that are not followed yet.
 MAX_ORDERS = 10
+#: What was not followed so long after its time never will be: until then it may wait for another file to end.
+_FORGOTTEN_S = 3600.0
 #: How far ahead a file can be ordered: so long is the longest window of the cloud API.
 MOST_AHEAD = timedelta(days=7)
 _DATA_URL = re.compile(r"data:image/(?:png|jpg|jpeg);base64,", re.IGNORECASE)
@@ -218,30 +220,63 @@ def pin(spec: TaskSpec, which: int | None) -> TaskSpec:
 
 def insert(spec: TaskSpec, source: InputSourceDraft, at: datetime, now: datetime, rules: AddressRules) -> TaskSpec:
     """The task with the order to play a file over what is on air, at that time. Raises InvalidField."""
-    _require_inputs(spec, "url")
-    url = checks.read_source("url", source.url, TaskKind.VOD, rules)
-    item = checks.check_item(url, source.start_s or 0.0, source.end_s or 0.0, start_field="start_s", end_field="end_s")
+    if spec.kind is TaskKind.LIVE:
+        _require_inputs(spec, "url")
+    item = _read_item(source, rules)
     if (at - now).total_seconds() < -ORDER_STALE_S:
         raise InvalidField("at", Code.FIELD_IN_THE_PAST)
     if at - now > MOST_AHEAD or (spec.series is None and at >= spec.end_at):
         raise InvalidField("at", Code.FIELD_INSERT_TOO_LATE)
-    return _ordered(spec, Order(0, at.timestamp(), Item(item.url, item.start_s, item.end_s)), now)
+    return _ordered(spec, Order(0, at.timestamp(), item), now, "at")
+
+
+def queue(spec: TaskSpec, source: InputSourceDraft, now: datetime, rules: AddressRules) -> TaskSpec:
+    """The task with the order to play a file once after the present item of its list. Raises InvalidField."""
+    if spec.kind is not TaskKind.VOD:
+        raise InvalidField("after_item", Code.FIELD_AFTER_ITEM)
+    return _ordered(spec, Order(0, now.timestamp(), _read_item(source, rules), after_item=True), now, "after_item")
+
+
+def _read_item(source: InputSourceDraft, rules: AddressRules) -> Item:
+    url = checks.read_source("url", source.url, TaskKind.VOD, rules)
+    item = checks.check_item(url, source.start_s or 0.0, source.end_s or 0.0, start_field="start_s", end_field="end_s")
+    return Item(item.url, item.start_s, item.end_s)
+
+
+def cancel(spec: TaskSpec, number: int) -> TaskSpec:
+    """The task without the order of that number, which was not followed yet. Raises InvalidField."""
+    if not any(one.number == number and one.item is not None and not one.is_done for one in spec.orders):
+        raise InvalidField("number", Code.FIELD_NO_SUCH_INSERT)
+    # Numbers go on from the last one: it stays, as one that nobody follows.
+    gone = {number: Order(number, 0.0)} if number == max(one.number for one in spec.orders) else {}
+    kept = (gone.get(one.number, one) for one in spec.orders if one.number != number or gone)
+    return replace(spec, orders=tuple(kept))
+
+
+def waiting_inserts(spec: TaskSpec, now: datetime, *, plays_one: bool) -> tuple[Order, ...]:
+    """The files that wait for their turn, the next one first. ``plays_one``: another one is played now."""
+    oldest_at = now.timestamp() - (_FORGOTTEN_S if plays_one else ORDER_STALE_S)
+    waiting = (one for one in spec.orders if one.item is not None and not one.is_done)
+    return tuple(sorted((one for one in waiting if one.after_item or one.at >= oldest_at), key=lambda one: one.at))
 
 
 def skip(spec: TaskSpec, now: datetime) -> TaskSpec:
     """The task with the order to end what plays now of a list, or what was inserted. Raises InvalidField."""
     if spec.kind is not TaskKind.VOD:
         _require_inputs(spec, "task_id")
-    return _ordered(spec, Order(0, now.timestamp()), now)
+    return _ordered(spec, Order(0, now.timestamp()), now, "task_id")
 
 
-def _ordered(spec: TaskSpec, order: Order, now: datetime) -> TaskSpec:
+def _ordered(spec: TaskSpec, order: Order, now: datetime, field: str) -> TaskSpec:
     """Orders that nobody follows any more are left out, but for the last, from which the numbers go on."""
     last = max((one.number for one in spec.orders), default=0)
     oldest_at = now.timestamp() - ORDER_STALE_S
-    kept = tuple(one for one in spec.orders if one.at >= oldest_at or one.number == last)
-    if len(kept) > MAX_ORDERS:
-        raise InvalidField("at", Code.FIELD_ORDER_COUNT, count=MAX_ORDERS)
+    alive = [one for one in spec.orders if not one.is_done and (one.after_item or one.at >= oldest_at)]
+    if len(alive) >= MAX_ORDERS:
+        raise InvalidField(field, Code.FIELD_ORDER_COUNT, count=MAX_ORDERS)
+    forgotten_at = now.timestamp() - _FORGOTTEN_S
+    waiting = [one for one in spec.orders if one.item is not None and not one.is_done and one.at >= forgotten_at]
+    kept = tuple(one for one in spec.orders if one in alive or one in waiting[-MAX_ORDERS:] or one.number == last)
     return replace(spec, orders=(*kept, replace(order, number=last + 1)))
 
 

@@ -1,15 +1,27 @@
 """Further inputs, the slate and what is on air, as views: what may be shown of them."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from streamferry.relay.eyes.judge import ContentFault
 from streamferry.relay.inputs.policy import SLATE, Switching
-from streamferry.relay.status import Found, OnAir
-from streamferry.tasks.inputs import picture_reference
+from streamferry.relay.status import Found, OnAir, Shown
+from streamferry.store.records import TaskRecord
+from streamferry.tasks.inputs import picture_reference, waiting_inserts
 from streamferry.tasks.model import TaskSpec
 from streamferry.web.addresses import show_source
-from streamferry.web.views import FoundView, InputView, Kind, OnAirView, RuleView, SlateView, SourceView, SwitchingView
+from streamferry.web.views import (
+    FoundView,
+    InputView,
+    InsertView,
+    Kind,
+    OnAirView,
+    RuleView,
+    SlateView,
+    SourceView,
+    SwitchingView,
+)
 
 
 def show_air(spec: TaskSpec) -> dict[str, Any]:
@@ -34,6 +46,23 @@ def show_air(spec: TaskSpec) -> dict[str, Any]:
         },
         "pinned": "slate" if spec.pinned == SLATE else spec.pinned,
     }
+
+
+def show_inserts(record: TaskRecord, now: datetime) -> list[InsertView]:
+    """The files that wait to be inserted."""
+    on_air = record.on_air
+    waiting = waiting_inserts(record.spec, now, plays_one=on_air is not None and on_air.shown is Shown.INSERT)
+    return [
+        InsertView(
+            number=one.number,
+            url=show_source(one.item.url),
+            start_s=one.item.start_s,
+            end_s=one.item.end_s,
+            at=None if one.after_item else datetime.fromtimestamp(one.at, UTC),
+        )
+        for one in waiting
+        if one.item is not None
+    ]
 
 
 def show_switching(rules: Switching) -> SwitchingView:

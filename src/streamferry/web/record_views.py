@@ -12,7 +12,7 @@ from streamferry.tasks.series import Series
 from streamferry.tasks.texts import TEXTS
 from streamferry.tasks.times import NEVER
 from streamferry.web.addresses import show_callback, show_source
-from streamferry.web.air_views import show_air, show_found, show_on_air
+from streamferry.web.air_views import show_air, show_found, show_inserts, show_on_air
 from streamferry.web.event_views import EventView
 from streamferry.web.views import (
     DestinationRunView,
@@ -63,6 +63,7 @@ def show_task(record: TaskRecord, now: datetime) -> TaskView:
         source_options=spec.source_options.shown(),
         destination_options=spec.destination_options.shown(),
         **show_air(spec),
+        inserts=show_inserts(record, now),
         **{name: getattr(spec, name) for name in TEXTS},
         run=_show_run(record),
     )

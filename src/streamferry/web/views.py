@@ -100,6 +100,18 @@ class OnAirView(View):
     reason_params: dict[str, Any]
 
 
+class InsertView(View):
+    """A file that waits to be inserted."""
+
+    number: int
+    url: str
+    """Redacted as a source is."""
+    start_s: float
+    end_s: float
+    at: datetime | None
+    """When it is played; null: after the present item of the list."""
+
+
 class RuleView(View):
     """When something is wrong with the content."""
 
@@ -319,6 +331,8 @@ class TaskView(View):
     switching: SwitchingView
     watch: dict[ContentFault, RuleView]
     """What the content is watched for."""
+    inserts: list[InsertView]
+    """Files that wait to be played over what is on air, the next one first."""
     pinned: int | Literal["slate"] | None
     """The input, or the slate, that was asked for by hand; null: by the rules."""
     note: str

@@ -84,9 +84,17 @@ class Writes:
         await self._actions.switch_input(checks.check_task_id(task_id), which)
         return await self._show(task_id)
 
-    async def insert_file(self, task_id: str, source: InputSourceDraft, at: datetime | None) -> TaskView:
+    async def insert_file(
+        self, task_id: str, source: InputSourceDraft, at: datetime | None, *, after_item: bool = False
+    ) -> TaskView:
         """Play a file over what is on air."""
-        await self._actions.insert_file(checks.check_task_id(task_id), source, at, self._rules)
+        task_id = checks.check_task_id(task_id)
+        await self._actions.insert_file(task_id, source, at, self._rules, after_item=after_item)
+        return await self._show(task_id)
+
+    async def cancel_insert(self, task_id: str, number: int) -> TaskView:
+        """Do not play a file that waits."""
+        await self._actions.cancel_insert(checks.check_task_id(task_id), number)
         return await self._show(task_id)
 
     async def skip_item(self, task_id: str) -> TaskView:

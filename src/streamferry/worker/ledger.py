@@ -133,6 +133,12 @@ class Ledger(Protocol):
         Without ``health`` the last one stays. Raises LeaseLost.
         """
 
+    async def claim_order(self, task_id: str, *, epoch: int, version: int, number: int) -> bool | None:
+        """Note that an order is followed now; whether it may be: it is still wanted, and nobody has followed it.
+
+        None: the task was changed since ``version``, which may have taken it back.
+        """
+
     async def retire(self) -> None:
         """Announce that this worker takes no more tasks: the tasks it gives back are for the others."""
 

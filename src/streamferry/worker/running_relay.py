@@ -1,6 +1,6 @@
 """What a worker needs of a relay that runs for it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Protocol
 
 from streamferry.relay import ItemChange, Moved, RelaySpec, RelayStatus, Switch
@@ -23,6 +23,8 @@ class RunningRelay(Protocol):
     def watch_switches(self, callback: Callable[[Switch], None]) -> None: ...
 
     def watch_moves(self, callback: Callable[[Moved], None]) -> None: ...
+
+    def ask_before_orders(self, claim: Callable[[int], Coroutine[None, None, bool]]) -> None: ...
 
     def on_end(self, callback: Callable[[], None]) -> None: ...
 

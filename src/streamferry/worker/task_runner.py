@@ -9,8 +9,9 @@ reports until the store has them. It neither waits nor calls the store: the work
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
+from functools import partial
 
 from streamferry.media.errors import Fault
 from streamferry.reasons import Code, Reason
@@ -47,17 +48,20 @@ _MAX_CHANGES = 200
 
 
 class TaskRunner:
-    """See the module. ``stir`` is called when something has to be reported at once."""
+    """See the module. ``stir`` is called when something has to be reported at once, ``claim`` before an order is
+    followed, with its number: whether it may be."""
 
     def __init__(
         self,
         assignment: Assignment,
         start: Callable[[RelaySpec, Mapping[str, object], Trouble | None], RunningRelay],
         stir: Callable[[], None],
+        claim: "Callable[[TaskRunner, int], Coroutine[None, None, bool]] | None" = None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._start = start
         self._stir = stir
+        self._claim = claim
         self._assignment = assignment
         self._spec = assignment.spec
         self._relay: RunningRelay | None = None
@@ -87,6 +91,11 @@ class TaskRunner:
     def known(self) -> tuple[int, int]:
         """The epoch and version that it follows."""
         return self._assignment.epoch, self._assignment.version
+
+    @property
+    def task_id(self) -> str:
+        """The task."""
+        return self._assignment.task_id
 
     @property
     def is_over(self) -> bool:
@@ -279,6 +288,8 @@ class TaskRunner:
         self._relay.watch_items(self._note_item)
         self._relay.watch_switches(lambda switch: self._note_once(switch=switch))
         self._relay.watch_moves(lambda moved: self._note_once(moved=moved))
+        if self._claim is not None:
+            self._relay.ask_before_orders(partial(self._claim, self))
         self._relay.on_end(self._close)
         self._note(self._relay.status, starting=True)
 

@@ -40,6 +40,8 @@ TOLD_PAUSE_S = 0.05
 #: How often it reads everything it holds, even if the store does not say that something was changed: a standby that
 #: was promoted may lack the latest changes.
 REREAD_S = 30.0
+#: For so long an order waits for the store, which has to say that nobody has followed it.
+ORDER_PATIENCE_S = 30.0
 #: Relays get this long to close their sessions properly when the worker leaves, after ``KEYFRAME_S``.
 LEAVE_S = 5.0
 _RETRY_S = 1.0
@@ -212,7 +214,7 @@ class Worker:
                     continue
                 if len(self._runners) % _AT_ONCE == _AT_ONCE - 1:
                     await asyncio.sleep(0)
-                self._runners[task_id] = TaskRunner(assignment, self._host.start, self._stir)
+                self._runners[task_id] = TaskRunner(assignment, self._host.start, self._stir, self._claim)
                 if not assignment.is_wanted or assignment.moves:
                     self._runners[task_id].end()
             else:
@@ -221,6 +223,21 @@ class Worker:
             if task_id not in held:
                 # There is nobody to give it back to.
                 runner.leave()
+
+    async def _claim(self, runner: TaskRunner, number: int) -> bool:
+        """Whether an order may be followed. While the store cannot be asked it waits, and in the end it is left out."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + ORDER_PATIENCE_S
+        while loop.time() < until:
+            epoch, version = runner.known
+            with contextlib.suppress(StoreUnavailable, TimeoutError):
+                async with asyncio.timeout(self._lease_s):
+                    answer = await self._ledger.claim_order(runner.task_id, epoch=epoch, version=version, number=number)
+                if answer is not None:
+                    return answer
+            await asyncio.sleep(POLL_S)
+        _log.warning("an order of task %s is left out: the store cannot be asked", runner.task_id)
+        return False
 
     async def _report(self) -> None:
         self._is_stirred = False

@@ -159,7 +159,7 @@ class Broadcast:
 
     def fill(self) -> None:
         """Give the feed the next file, if it has room for one."""
-        while self.gives and self.feed._room.is_set():
+        while self.gives and self.feed.upcoming.has_room:
             at = next(self.next)
             item = self.items[at.item]
             number = len(self.passes) + 1
@@ -252,7 +252,7 @@ class Broadcast:
                 await asyncio.sleep(0)
         self.flow.detach_session()
         self.read_back()
-        playing = self.feed._current
+        playing = self.feed.current
         assert playing is not None
         cut_pass = self.pass_of(playing.reader.file)
         cut_pass.may_end_early = cut_pass.may_end_early or playing.reader.is_cut
@@ -268,7 +268,7 @@ class Broadcast:
 
     def drop_upcoming(self) -> None:
         """What has not begun, or has to be sent again, is not played."""
-        for entry in self.feed._upcoming:
+        for entry in self.feed.upcoming:
             self.pass_of(entry.reader.file).is_dropped = True
         self.feed.drop_upcoming()
 

@@ -315,7 +315,7 @@ class Playing:
 
     async def put(self, *files, loop=0):
         for item, file in enumerate(files):
-            await self.feed.wait_for_room()
+            await self.feed.upcoming.wait_for_room()
             self.feed.put(loop, item, PreparedReader(file))
 
     def play(self, begin, end, step=0.04):
@@ -374,13 +374,13 @@ async def test_short_files_are_asked_for_until_some_seconds_of_them_wait():
     """One ahead was a hole at each of thirty clips of 0.2 s (F18): a clip is over before the next one is prepared."""
     playing = Playing()
     waiting_s = 0.0
-    while playing.feed.has_room:
+    while playing.feed.upcoming.has_room:
         await playing.put(MemoryFile(0.2))
         waiting_s += 0.2
     assert waiting_s >= 5.5
     playing = Playing()
     await playing.put(MemoryFile(10))
-    assert not playing.feed.has_room
+    assert not playing.feed.upcoming.has_room
 
 
 async def test_a_beat_that_is_late_by_less_than_the_lead_changes_nothing():
@@ -828,13 +828,13 @@ async def test_items_of_a_moment_were_prepared_one_at_a_time():
     playing = Playing()
     short = [MemoryFile(0.2) for _ in range(200)]
     count = 0
-    while playing.feed.has_room:
+    while playing.feed.upcoming.has_room:
         playing.feed.put(0, count, PreparedReader(short[count]))
         count += 1
     assert AHEAD_MS * 0.8 <= sum(file.duration_ms for file in short[:count]) <= AHEAD_MS * 1.2
     playing.feed.begin_session(50.0)
     playing.play(50.0, 51.0)
-    assert playing.feed.has_room
+    assert playing.feed.upcoming.has_room
     playing.feed.put(0, count, PreparedReader(MemoryFile(10)))
-    assert not playing.feed.has_room
+    assert not playing.feed.upcoming.has_room
     playing.feed.close()

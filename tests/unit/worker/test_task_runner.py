@@ -1,7 +1,7 @@
 """One task that a worker holds: when its relay starts, changes and stops, and what is reported of it."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
 from itertools import pairwise
 
@@ -59,6 +59,9 @@ class ScriptedRelay:
 
     def watch_moves(self, callback: Callable[[Moved], None]) -> None:
         self.tell_moved = callback
+
+    def ask_before_orders(self, claim: Callable[[int], Coroutine[None, None, bool]]) -> None:
+        self.claim = claim
 
     def on_end(self, callback: Callable[[], None]) -> None:
         self._on_end.append(callback)

@@ -88,6 +88,7 @@ class Ledger:
         #: Called as a store does that tells of changes.
         self.tell: Callable[[bool], None] | None = None
         self.reports: list[Report] = []
+        self.claims: list[tuple[str, int]] = []
         self.has_left = False
         self.health: WorkerHealth | None = None
         self.trouble: Callable[[], None] = lambda: None
@@ -138,6 +139,11 @@ class Ledger:
             if one.outcome is not None:
                 self.tasks.pop(one.task_id, None)
         return {one.task_id for one in reports if one.task_id in self.forgotten}
+
+    async def claim_order(self, task_id: str, *, epoch: int, version: int, number: int) -> bool | None:
+        await self._answer()
+        self.claims.append((task_id, number))
+        return None if version != self.tasks[task_id].version else True
 
     async def retire(self) -> None:
         await self._answer()

@@ -171,6 +171,19 @@ class Fields:
     FIELD_ORDER_COUNT = ReasonCode(
         "field.order_count", "at most {count} orders can wait for their time", "最多可有 {count} 个待执行的指令"
     )
+    FIELD_AFTER_ITEM = ReasonCode(
+        "field.after_item", "only a list has a present item; a live source has none", "只有列表才有当前项，直播来源没有"
+    )
+    FIELD_AFTER_ITEM_AT = ReasonCode(
+        "field.after_item_at",
+        "must not be given together with {field}: the file plays when the present item ends",
+        "不能与{field}同时给出：文件在当前项结束时播放",
+    )
+    FIELD_NO_SUCH_INSERT = ReasonCode(
+        "field.no_such_insert",
+        "no file with this number waits to be inserted: it has begun, was cancelled, or never was",
+        "没有此编号的待插播文件：可能已开始播放、已取消或不存在",
+    )
     FIELD_NO_INPUTS = ReasonCode(
         "field.no_inputs",
         "the task has neither further inputs nor a slate: give it one of them first",

@@ -1,9 +1,10 @@
 """Files that are played over what is on air, and items of a list that are left out: the orders of a run.
 
-An order is followed once, at its time (``RelaySpec.orders``). What is on air by the rules may change meanwhile: a file
-that was inserted is followed by what is chosen then.
+An order is followed once, at its time (``RelaySpec.orders``), of whatever run (docs/decisions/0109). What is on air by
+the rules may change meanwhile: a file that was inserted is followed by what is chosen then.
 """
 
+import asyncio
 import time
 from collections.abc import Callable
 
@@ -12,11 +13,12 @@ from streamferry.relay.inputs.list_input import ListInput, spec_of_list
 from streamferry.relay.inputs.program import Program
 from streamferry.relay.inputs.running import RunningInput
 from streamferry.relay.keeper import RunContext
-from streamferry.relay.spec import ORDER_STALE_S, Item, Order, RelaySpec
+from streamferry.relay.orders import OPEN_EARLY_S, Item, Order
+from streamferry.relay.spec import RelaySpec
 from streamferry.relay.status import Shown
 
-#: A file that is to be inserted is opened so long before its time.
-OPEN_EARLY_S = 20.0
+#: So long before its time it is asked whether a file may be played, which it may once.
+CLAIM_EARLY_S = 2.0
 
 
 class Inserts:
@@ -31,15 +33,28 @@ class Inserts:
         self._orders: list[Order] = []
         self._last_order = 0
         self._insert_order = Order(0, 0.0)
+        # Whether the file may be played, once that was asked.
+        self._claim: asyncio.Task[bool] | None = None
 
     def take_orders(self, *, is_first: bool) -> None:
-        """Note the orders that are new. One to skip was for what was on air before a run began."""
-        spec = self._context.spec
-        oldest_at = time.time() - ORDER_STALE_S
-        for order in spec.orders:
-            if order.number > self._last_order and order.at >= oldest_at and (order.item is not None or not is_first):
+        """Note the orders that are new, and forget those that were taken back.
+
+        One to skip was for what was on air before a run began. Files that follow an item are the list's own matter.
+        """
+        orders, now = self._context.spec.orders, time.time()
+        numbers = {order.number for order in orders}
+        self._orders = [order for order in self._orders if order.number in numbers or order.item is None]
+        if self._insert is not None and self._claim is None and self._insert_order.number not in numbers:
+            self._drop(self._insert)
+        for order in orders:
+            is_new = order.number > self._last_order and not (order.is_stale(now) or order.after_item)
+            if is_new and (order.item is not None or not is_first):
                 self._orders.append(order)
-        self._last_order = max([self._last_order, *(order.number for order in spec.orders)])
+        self._last_order = max([self._last_order, *numbers])
+
+    def _drop(self, insert: ListInput) -> None:
+        self._program.end(insert)
+        self._insert = self._claim = None
 
     def visit(self, now: float, chosen: int, target: RunningInput) -> bool:
         """Follow the orders that are due, and play what they say; whether a file is played over what is on air.
@@ -53,11 +68,12 @@ class Inserts:
             if is_skipped and shown is not insert and isinstance(shown, ListInput):
                 shown.skip()
         first = min(self._orders, key=lambda order: order.at, default=None)
-        if insert is not None and insert is not shown and first is not None and first.at < self._insert_order.at:
+        is_early = insert is not None and insert is not shown and self._claim is None
+        if is_early and insert is not None and first is not None and first.at < self._insert_order.at:
             # It was opened before its time, and another came to be before it.
             self._orders.append(self._insert_order)
-            self._program.end(insert)
-            insert = self._insert = None
+            self._drop(insert)
+            insert = None
         if insert is None:
             if first is not None and first.item is not None and first.at - OPEN_EARLY_S <= time.time():
                 self._orders.remove(first)
@@ -67,21 +83,36 @@ class Inserts:
         if insert is shown:
             if not insert.is_over and not is_skipped:
                 return True
-            self._insert = None
             if target.is_open:
                 self._program.show(target, now)
             self._program.note_on_air(chosen, Reason.of(Code.ON_AIR_INSERT_OVER))
-            self._program.end(insert)
-        elif insert.is_open and time.time() >= self._insert_order.at:
+            self._drop(insert)
+        elif insert.is_open:
+            if not self._may_play():
+                return False
             self._program.show(insert, now)
             self._program.note_on_air(chosen, Reason.of(Code.ON_AIR_INSERT), Shown.INSERT)
             return True
-        elif (error := insert.error) is not None:
+        elif (error := insert.error) is not None and self._is_claimed():
             self._context.log.warning("a file that was to be inserted cannot be played: %s", error)
-            self._program.end(insert)
-            self._insert = None
+            self._drop(insert)
             self._program.note_on_air(chosen, Reason.of(Code.ON_AIR_INSERT_FAILED, why=error.why))
         return False
+
+    def _may_play(self) -> bool:
+        """Whether it is time for the file that is open, and nobody has played it."""
+        due_in_s = self._insert_order.at - time.time()
+        return due_in_s <= CLAIM_EARLY_S and self._is_claimed() and due_in_s <= 0
+
+    def _is_claimed(self) -> bool:
+        if self._claim is None:
+            self._claim = self._program.ask(self._context.claim(self._insert_order.number))
+        if not self._claim.done() or self._insert is None:
+            return False
+        if not self._claim.result():
+            self._drop(self._insert)
+            return False
+        return True
 
     def _open(self, item: Item) -> ListInput:
         made = self._make_list(spec_of_list(self._context.spec, [item], loops=1))

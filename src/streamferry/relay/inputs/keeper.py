@@ -26,7 +26,7 @@ from streamferry.relay.inputs.running import RunningInput
 from streamferry.relay.inputs.slate import SlateInput
 from streamferry.relay.keeper import KeeperTask, RunContext
 from streamferry.relay.spec import Input, RelaySpec
-from streamferry.relay.status import ItemChange, Playhead, Switch
+from streamferry.relay.status import ItemChange, Playhead, Shown, Switch
 from streamferry.relay.vitals import Phase
 
 #: While what is on air is well, the next begins with a keyframe that has just come: not with its past, by which all
@@ -172,10 +172,12 @@ class InputsKeeper:
         else:
             on_item = self._on_item if is_first else lambda change: None
             listed = self._list_spec(one, is_first=is_first)
+            on_extra = self._note_extra if is_first else lambda begins, why: None
             made = ListInput(
                 *(self._context, listed, self._flow, self._scratch, self._store),
                 form=self._run_form.form,
                 on_item=on_item,
+                on_extra=on_extra,
             )
         self._program.run(made)
         return made
@@ -185,7 +187,13 @@ class InputsKeeper:
         if not is_first:
             return spec_of_list(spec, one.items, one.options)
         listed = spec_of_list(spec, one.items, one.options, loops=spec.loops, playhead=spec.playhead)
-        return replace(listed, keeps_time=spec.keeps_time and spec.slate is None and not spec.more_inputs)
+        queued = tuple(order for order in spec.orders if order.after_item)
+        keeps_time = spec.keeps_time and spec.slate is None and not spec.more_inputs
+        return replace(listed, keeps_time=keeps_time, orders=queued)
+
+    def _note_extra(self, begins: bool, why: Reason) -> None:
+        """A file that is not of the first list follows one of its items."""
+        self._program.note_on_air(self._chosen, why, Shown.INSERT if begins else Shown.INPUT)
 
     def visit(self, now: float) -> None:
         """Called by the beat."""

@@ -22,6 +22,7 @@ from streamferry.relay.inputs.policy import Health
 from streamferry.relay.keeper import RunContext
 from streamferry.relay.list_flow import ListFlow
 from streamferry.relay.list_keeper import ListKeeper
+from streamferry.relay.list_orders import OnExtra
 from streamferry.relay.prepared_list import PreparedList
 from streamferry.relay.spec import ENDLESS, Item, RelaySpec
 from streamferry.relay.status import START, ItemChange, Playhead, State
@@ -70,6 +71,7 @@ class ListInput:
         form: Form | None = None,
         folders: Folders | None = None,
         on_item: Callable[[ItemChange], None] = lambda change: None,
+        on_extra: OnExtra = lambda begins, why: None,
     ) -> None:
         """``form``: what its files get, where the first of them does not decide it."""
         self.health = Health()
@@ -82,9 +84,10 @@ class ListInput:
             *(spec, self._flow, self._vitals, context.network, context.log),
             on_attempt=context.on_attempt,
             inspect=lambda now: None,
+            claim=context.claim,
         )
         self._prepared = PreparedList(store, form, folders)
-        self._keeper = ListKeeper(self._context, self._flow, self._prepared, on_item, lead_ms=0)
+        self._keeper = ListKeeper(*(self._context, self._flow, self._prepared, on_item), lead_ms=0, on_extra=on_extra)
         self._wanted = asyncio.Event()
         self._inlet: FileInlet | None = None
         self._feed: LiveFeed | None = None
@@ -184,6 +187,8 @@ class ListInput:
         before, self._context.spec = self._context.spec, spec
         if self._keeper.task.is_running and spec.list_key != before.list_key:
             self._keeper.update(before)
+        elif self._keeper.task.is_running and spec.orders != before.orders:
+            self._keeper.follow_orders(before)
 
     def skip(self) -> None:
         """Go on with the next item, at the next keyframe of the present one."""

@@ -5,7 +5,7 @@ that is open.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 
 from streamferry.media.errors import SourceError
@@ -53,6 +53,11 @@ class Program:
         """Let it open whenever it is wanted."""
         assert self._group is not None
         self._tasks[one] = self._group.create_task(one.keep(), name="input")
+
+    def ask(self, question: Coroutine[None, None, bool]) -> asyncio.Task[bool]:
+        """Have it answered; it ends with the run."""
+        assert self._group is not None
+        return self._group.create_task(question, name="question")
 
     def end(self, one: RunningInput) -> None:
         """It is no longer one of the inputs."""

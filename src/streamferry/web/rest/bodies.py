@@ -101,6 +101,8 @@ class InsertRequest(Body):
     """From the file's start; 0 is the file's end."""
     at: AwareDatetime | None = None
     """When; null: now."""
+    after_item: Annotated[bool, Strict()] = False
+    """Of a list: when its present item ends, instead of at a time."""
 
 
 class TaskFields(Body):

@@ -15,6 +15,7 @@ Row = tuple[str, str, Callable[..., Any], int, str]
 #: Anything else is simply the id of no task: the pattern is for readers of the document.
 TaskId = Annotated[str, Path(description="32 hexadecimal digits.", json_schema_extra={"pattern": "^[0-9a-f]{32}$"})]
 WorkerId = Annotated[str, Path(description="As the list has it.", max_length=64)]
+InsertNumber = Annotated[int, Path(ge=1, le=1 << 31, description="The number of a file that waits to be inserted.")]
 DestinationId = Annotated[int, Path(ge=1, le=MAX_DESTINATIONS, description="The number of one of its destinations.")]
 EventId = Annotated[str, Path(description="As its receiver got it.", max_length=64)]
 PageNumber = Annotated[int, Query(ge=1, le=1_000_000, description="Counts from 1.")]

@@ -40,6 +40,7 @@ from streamferry.web.rest.parameters import (
     EventKind,
     Groups,
     IfMatch,
+    InsertNumber,
     Limit,
     OfTask,
     PageNumber,
@@ -120,6 +121,7 @@ class Routes:
             ("DELETE", "/tasks/{task_id}/destinations/{destination_id}", self.remove_destination, 200, "tasks"),
             ("POST", "/tasks/{task_id}/switch", self.switch_input, 200, "tasks"),
             ("POST", "/tasks/{task_id}/insert", self.insert_file, 200, "tasks"),
+            ("DELETE", "/tasks/{task_id}/inserts/{number}", self.cancel_insert, 200, "tasks"),
             ("POST", "/tasks/{task_id}/skip", self.skip_item, 200, "tasks"),
             ("POST", "/tasks/{task_id}/{verb}", self.ask_task, 200, "tasks"),
             ("GET", "/events", self.list_events, 200, "events"),
@@ -227,10 +229,14 @@ class Routes:
         return await self._writes.switch_input(task_id, SLATE if body.input == "slate" else body.input)
 
     async def insert_file(self, task_id: TaskId, body: bodies.InsertRequest) -> views.TaskView:
-        """Play a file over what is on air, once, now or at a time; then that goes on. The task needs a slate or a
-        further input."""
+        """Play a file over what is on air, once, now or at a time; then that goes on. Or after the present item of a
+        list. Files that wait are ``inserts`` of the task."""
         source = InputSourceDraft(body.url, body.start_s, body.end_s)
-        return await self._writes.insert_file(task_id, source, body.at)
+        return await self._writes.insert_file(task_id, source, body.at, after_item=body.after_item)
+
+    async def cancel_insert(self, task_id: TaskId, number: InsertNumber) -> views.TaskView:
+        """Do not play a file that waits to be inserted. One that has begun is ended by ``skip``."""
+        return await self._writes.cancel_insert(task_id, number)
 
     async def skip_item(self, task_id: TaskId) -> views.TaskView:
         """End what plays of a list at its next keyframe and go on with the next item; or end what was inserted."""

@@ -162,15 +162,18 @@ async def test_what_cannot_be_is_refused_by_its_name(rest: Rest, change: dict[st
     ("call", "body", "field"),
     [
         ("switch", {"input": 0}, "input"),
-        ("insert", {"url": "https://h.example/x.mp4"}, "url"),
     ],
 )
 async def test_orders_need_something_to_switch_between(rest: Rest, call: str, body: dict[str, Any], field: str) -> None:
-    """A task with one source and no slate says what it needs."""
+    """A task with one source and no slate says what it needs; a file can be inserted into any."""
     made = await rest.create()
     error = await rest.refusal(422, "POST", f"/tasks/{made['task_id']}/{call}", body)
     assert error["field"] == field
     assert "slate" in error["message"]
+    (insert,) = (await rest.call("POST", f"/tasks/{made['task_id']}/insert", {"url": "https://h.example/x.mp4"}))[
+        "inserts"
+    ]
+    assert (insert["number"], insert["url"]) == (1, "https://h.example/x.mp4")
 
 
 async def test_orders_that_cannot_be_are_refused(rest: Rest) -> None:
@@ -183,7 +186,7 @@ async def test_orders_that_cannot_be_are_refused(rest: Rest) -> None:
         ("insert", {"url": "https://h.example/x.mp4", "at": "2020-01-01T00:00:00Z"}, "at"),
     ):
         assert (await rest.refusal(422, "POST", f"{path}/{call}", body))["field"] == field
-    for _ in range(11):
+    for _ in range(10):
         await rest.call("POST", f"{path}/insert", {"url": "https://h.example/x.mp4"})
     assert (await rest.refusal(422, "POST", f"{path}/insert", {"url": "https://h.example/x.mp4"}))["field"] == "at"
 
@@ -256,3 +259,41 @@ async def test_a_field_of_several_forms_is_named_as_it_is_given(rest: Rest) -> N
         ("PATCH", "", {"destination": {"server": 5, "key": ""}}, "destination"),
     ):
         assert (await rest.refusal(422, method, path + one, body))["field"] == field
+
+
+async def test_a_file_that_waits_is_shown_and_taken_back(rest: Rest) -> None:
+    """By its number, which is never given again; what has begun or never was is refused."""
+    made = await rest.create(kind="vod", sources=[{"url": "https://h.example/a.mp4"}])
+    path = f"/tasks/{made['task_id']}"
+    assert made["inserts"] == []
+    at = (datetime.now(UTC) + timedelta(minutes=1)).isoformat()
+    await rest.call("POST", f"{path}/insert", {"url": f"https://h.example/b.mp4?t={PLANTED}", "at": at})
+    next_one = {"url": "https://h.example/c.mp4", "start_s": 2.0, "end_s": 9.5, "after_item": True}
+    shown = (await rest.call("POST", f"{path}/insert", next_one))["inserts"]
+    assert [(one["number"], one["at"] is None, one["start_s"], one["end_s"]) for one in shown] == [
+        (2, True, 2.0, 9.5),
+        (1, False, 0.0, 0.0),
+    ]
+    assert PLANTED not in json.dumps(shown)
+    orders = (await spec_of(rest, made["task_id"])).orders
+    assert [(one.number, one.after_item) for one in orders] == [(1, False), (2, True)]
+    left = (await rest.call("DELETE", f"{path}/inserts/2"))["inserts"]
+    assert [one["number"] for one in left] == [1]
+    assert [one.number for one in (await spec_of(rest, made["task_id"])).orders if one.item is not None] == [1]
+    for number in (2, 3):
+        error = await rest.refusal(422, "DELETE", f"{path}/inserts/{number}")
+        assert error["field"] == "number"
+        assert "cancelled" in error["message"]
+    again = (await rest.call("POST", f"{path}/insert", next_one))["inserts"]
+    assert sorted(one["number"] for one in again) == [1, 3]
+
+
+async def test_what_follows_an_item_has_no_time_and_needs_a_list(rest: Rest) -> None:
+    """Named by its field."""
+    listed = await rest.create(kind="vod", sources=[{"url": "https://h.example/a.mp4"}])
+    at = (datetime.now(UTC) + timedelta(minutes=1)).isoformat()
+    live = await rest.create(kind="live", sources=[{"url": "rtmp://cam.example/live/one"}])
+    for task, more in ((listed, {"at": at}), (live, {})):
+        body = {"url": "https://h.example/b.mp4", "after_item": True, **more}
+        error = await rest.refusal(422, "POST", f"/tasks/{task['task_id']}/insert", body)
+        assert error["field"] == "after_item"

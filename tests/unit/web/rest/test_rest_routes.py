@@ -36,7 +36,9 @@ def routes(rest: Rest) -> list[tuple[str, str]]:
     found = [
         (
             method.upper(),
-            path.format(task_id="0" * 32, verb="stop", name="sport", event_id="evt_x", worker_id="w", destination_id=1),
+            path.format(
+                task_id="0" * 32, verb="stop", name="sport", event_id="evt_x", worker_id="w", destination_id=1, number=1
+            ),
         )
         for path, methods in paths.items()
         for method in methods
