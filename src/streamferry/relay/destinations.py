@@ -173,6 +173,8 @@ class RunDestinations:
         if not isinstance(self._flow, LiveFlow):
             return
         spec = self._context.spec
+        # A backup may have a backup of its own: all of them are in step. It comes after that of which it is one.
+        firsts: dict[str, str] = {}
         pairs: dict[str, list[Branch]] = {}
         branches: list[Branch] = []
         for one in self._all:
@@ -181,7 +183,8 @@ class RunDestinations:
             latency: Latency = one.wanted.latency or spec.latency
             branch.set_unsent(latency.unsent_bytes)
             branches.append(branch)
-            pairs.setdefault(one.wanted.backup_of or one.wanted.id, []).append(branch)
+            first = firsts[one.wanted.id] = firsts.get(one.wanted.backup_of or "", one.wanted.id)
+            pairs.setdefault(first, []).append(branch)
         for pair in pairs.values():
             for branch in pair:
                 branch.in_step = [other for other in pair if other is not branch]

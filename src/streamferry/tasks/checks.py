@@ -96,10 +96,11 @@ def check_title(text: str) -> str:
 
 
 def check_text(field: str, text: str, rule: FreeText) -> str:
-    """Within its rule, and with nothing that cannot be seen but the joiners of some scripts."""
+    """Within its rule, and with nothing that cannot be seen but the joiners of some scripts, tabs and ends of lines."""
     if len(text) > rule.max_chars:
         _refuse(field, Code.FIELD_TOO_LONG, count=rule.max_chars)
-    if not all(one.isprintable() or one in "\n\r\t\u200c\u200d" for one in text):
+    unseen = "\u200c\u200d" if rule.is_one_line else "\n\r\t\u200c\u200d"
+    if not all(one.isprintable() or one in unseen for one in text):
         _refuse(field, Code.FIELD_CONTROL_CHARACTERS)
     return text
 

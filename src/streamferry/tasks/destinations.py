@@ -20,7 +20,7 @@ from streamferry.tasks.options import Cleared, OptionsDraft, decide_options
 from streamferry.tasks.texts import FreeText
 
 #: What people call a destination, such as the platform's name.
-NAME = FreeText(50)
+NAME = FreeText(50, is_one_line=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,10 @@ from typing import Annotated, get_args
 
 @dataclass(frozen=True, slots=True)
 class FreeText:
-    """The rule of a text for people: no longer than that, in any number of lines."""
+    """The rule of a text for people: no longer than that, in any number of lines or in one."""
 
     max_chars: int
+    is_one_line: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,3 +26,23 @@ def decide_spec(running: RelaySpec, wanted: RelaySpec, playhead: Playhead | None
     if is_kept and has_played:
         at = Playhead(at.loop, at.item + 1) if at.item + 1 < len(wanted.items) else Playhead(at.loop + 1)
     return replace(wanted, playhead=at)
+
+
+def decide_left(running: RelaySpec | None, wanted: RelaySpec | None) -> RelaySpec | None:
+    """What a run that another one follows still sends: to the destinations that are wanted. None: to none of them."""
+    if running is None or wanted is None:
+        return None
+    urls = {one.url for one in wanted.destinations}
+    left = [one for one in running.destinations if one.url in urls]
+    if not left or len(left) == len(running.destinations):
+        return running if left else None
+    first, *others = left
+    ids = {one.id for one in left}
+    return replace(
+        running,
+        destination=first.url,
+        destination_options=first.options,
+        destination_id=first.id,
+        latency=first.latency or running.latency,
+        others=tuple(one if one.backup_of in ids else replace(one, backup_of=None) for one in others),
+    )

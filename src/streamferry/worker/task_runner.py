@@ -16,7 +16,6 @@ from functools import partial
 from streamferry.media.errors import Fault
 from streamferry.reasons import Code, Reason
 from streamferry.relay import (
-    DestinationStatus,
     ItemChange,
     ItemStep,
     Moved,
@@ -32,8 +31,9 @@ from streamferry.relay.preview import Viewer
 from streamferry.worker.content import content_changes
 from streamferry.worker.items import ItemFilter
 from streamferry.worker.ledger import Assignment, Change, Outcome, Report, Usage
+from streamferry.worker.news import besides_counters, verdict_of
 from streamferry.worker.running_relay import RunningRelay
-from streamferry.worker.specs import decide_spec, overlaps
+from streamferry.worker.specs import decide_left, decide_spec, overlaps
 
 #: Counters are reported this often; everything else, as the position in a list, within ``worker.REPORT_S``.
 COUNTERS_S = 5.0
@@ -114,8 +114,15 @@ class TaskRunner:
             return
         if self._is_handed_over:
             # Who goes on follows all other changes.
-            if not assignment.is_wanted or self._goes_elsewhere(assignment):
+            left = None
+            if assignment.is_wanted and assignment.start_in_s <= 0:
+                left = decide_left(self._spec, assignment.spec)
+            if left is None:
                 self.end()
+            elif self._relay is not None and left is not self._spec:
+                # Where nobody goes on the broadcast ends, and nowhere else.
+                self._relay.update(left)
+                self._spec = left
             return
         before, self._assignment = self._assignment, assignment
         if assignment.epoch != before.epoch:
@@ -183,11 +190,6 @@ class TaskRunner:
             self._conclude(Outcome.HANDED_BACK, self._final)
         return self._relay
 
-    def _goes_elsewhere(self, assignment: Assignment) -> bool:
-        """Whether nobody goes on now where this one publishes."""
-        spec, wanted = self._spec, assignment.spec
-        return spec is None or wanted is None or assignment.start_in_s > 0 or wanted.destination != spec.destination
-
     def abort(self) -> None:
         """Send nothing from here on; this is over when the run has released everything."""
         self._cancel_timers()
@@ -245,7 +247,7 @@ class TaskRunner:
         """Whether the status is to be reported by itself: its counters always differ, and each report is a write."""
         if now - self._reported_at >= COUNTERS_S:
             return status != self._reported
-        return _besides_counters(status) != _besides_counters(self._reported)
+        return besides_counters(status) != besides_counters(self._reported)
 
     @property
     def _is_ending(self) -> bool:
@@ -311,12 +313,12 @@ class TaskRunner:
             return
         before, self._noted = self._noted, status
         now = self._loop.time()
-        if starting or _verdict(status) != _verdict(before):
+        if starting or verdict_of(status) != verdict_of(before):
             self._keep(Change(status, now, starting))
         # The first of several is told as the task itself.
-        known = {one.id: _verdict(one) for one in before.destinations[1:]}
+        known = {one.id: verdict_of(one) for one in before.destinations[1:]}
         for one in status.destinations[1:]:
-            if known.get(one.id) != _verdict(one):
+            if known.get(one.id) != verdict_of(one):
                 self._keep(Change(status, now, destination=one))
         for change in content_changes(before, status, now):
             self._keep(change)
@@ -384,17 +386,3 @@ class TaskRunner:
         if (self.is_over or now - self._usage_at >= USAGE_S) and (self._streamed_ms or self._bytes_out):
             return Usage(self._streamed_ms, self._bytes_out)
         return None
-
-
-def _verdict(status: RelayStatus | DestinationStatus) -> tuple[object, ...]:
-    return status.state, status.fault, status.why
-
-
-def _besides_counters(status: RelayStatus) -> tuple[object, ...]:
-    """What is reported at once: all but how large the counters are, and the position, which is written by itself."""
-    return (
-        *(status.state, status.fault, status.why, status.trouble, status.on_air, status.found),
-        *(status.item_end_ms, status.preparing_percent),
-        *((one.id, *_verdict(one), one.trouble) for one in status.destinations),
-        *(status.media_time_ms > 0, status.kbps_in > 0, status.kbps_out > 0, status.sound_drift_ms is None),
-    )

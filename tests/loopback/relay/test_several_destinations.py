@@ -194,6 +194,34 @@ async def test_one_that_moves_is_published_anew_and_the_others_go_on(relays, sou
     assert first.publishes == [publish]
 
 
+async def test_a_backup_of_a_backup_carries_the_same_stamps(relays, source, make_destination):
+    """As all three do, also after the one in the middle was away."""
+    first, second, third = [await make_destination() for _ in range(3)]
+    ids = {one: str(one.port) for one in (first, second, third)}
+    pairs = [
+        relay_spec.Destination(ids[one], one.url(), backup_of=ids[of]) for one, of in ((second, first), (third, second))
+    ]
+    relays.start_spec(spec_of(source, first, *pairs))
+    await on_air(first, second, third)
+    await third.leave()
+    await second.leave()
+    third.come()
+    await until("a new session of the last", lambda: len(third.publishes) > 1)
+    second.come()
+    await until("and of the other", lambda: len(second.publishes) > 1)
+    await on_air(second, third)
+
+    def stamps(destination: Destination) -> dict[int, int]:
+        return {number_of(frame): frame[1] for frame in destination.publishes[-1].frames(VIDEO)}
+
+    def common() -> set[int]:
+        return stamps(first).keys() & stamps(second).keys() & stamps(third).keys()
+
+    same = await until("the same pictures", common)
+    for other in (second, third):
+        assert [stamps(other)[number] for number in same] == [stamps(first)[number] for number in same]
+
+
 @pytest.mark.parametrize("broken", ["primary", "backup"])
 async def test_a_pair_carries_the_same_stamps(relays, source, make_destination, broken):
     """Also after one of them was away: who comes back counts from where the other one began."""

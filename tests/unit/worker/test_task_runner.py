@@ -23,6 +23,7 @@ from streamferry.relay import (
     State,
     Switch,
 )
+from streamferry.relay.spec import Destination
 from streamferry.worker import Assignment, Outcome
 from streamferry.worker.specs import decide_spec
 from streamferry.worker.task_runner import KEYFRAME_S, OVERLAP_S, TaskRunner
@@ -512,3 +513,26 @@ async def test_a_task_that_moves_and_is_stopped_ends_its_broadcast() -> None:
     stage.follow(moves=True, is_wanted=False)
     assert relay.is_asked_to_stop
     assert relay.hand_overs == []
+
+
+@pytest.mark.parametrize("gone", [0, 1, 2])
+async def test_one_of_several_destinations_goes_while_the_task_is_handed_over(gone: int) -> None:
+    """Its broadcast ends, since nobody goes on there. The others notice nothing, until all of them are gone."""
+    urls = [MediaUrl.parse(f"rtmp://push{number}.example/live/key") for number in range(4)]
+
+    def spec_to(*numbers: int) -> RelaySpec:
+        first, *rest = numbers
+        others = tuple(Destination(str(number), urls[number]) for number in rest)
+        source = MediaUrl.parse("rtmp://cam.example/live/one")
+        return RelaySpec.live(source, urls[first], destination_id=str(first), others=others)
+
+    stage = Stage(spec=spec_to(0, 1, 2))
+    relay = await stage.begin()
+    stage.performance.hand_over()
+    left = [number for number in (0, 1, 2) if number != gone]
+    for _ in range(2):
+        stage.follow(spec=spec_to(*left))
+    assert relay.updates == [spec_to(*left)]
+    assert not relay.is_asked_to_stop
+    stage.follow(spec=spec_to(3))
+    assert relay.is_asked_to_stop

@@ -118,6 +118,7 @@ async def test_no_key_is_shown(rest: Rest, tmp_path: Path, caplog: pytest.LogCap
         ([{"to": address(1), "backup_of": 2}, {"to": address(2)}], "destinations[0].backup_of"),
         ([{"to": address(1)}, {"to": "srt://h.example:1", "backup_of": 1}], "destinations[1].backup_of"),
         ([{"to": address(1)}, {"to": address(2), "name": "a\x1b[2J"}], "destinations[1].name"),
+        ([{"to": address(1)}, {"to": address(2), "name": "two\nlines"}], "destinations[1].name"),
         ([{"to": address(n)} for n in range(MAX_DESTINATIONS + 1)], "destinations"),
         ([{"to": address(1), "options": {"headers": {"A": "b"}}}], "destinations[0].options.headers"),
     ],
