@@ -14,14 +14,27 @@ SECONDS = 60
 
 def live_clip() -> Path:
     """FLV without a duration, as a live server sends it. Made once."""
-    path = BUILD / "clip.flv"
+    return _made("clip.flv")
+
+
+def camera_clip() -> Path:
+    """The same without B-frames, as cameras encode. Made once.
+
+    RTP has no decoding times. ffmpeg 5.1 gives the first picture none at all where B-frames follow it, and its FLV
+    muxer then ends with "Packet is missing PTS".
+    """
+    return _made("camera.flv", "-bf", "0")
+
+
+def _made(name: str, *options: str) -> Path:
+    path = BUILD / name
     if not path.exists():
         _ffmpeg(
             path,
             *("-f", "lavfi", "-i", "testsrc2=s=1280x720:r=30,noise=alls=12:allf=t"),
             *("-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000", "-t", str(SECONDS)),
             *("-c:v", "libx264", "-preset", "veryfast", "-profile:v", "main", "-pix_fmt", "yuv420p"),
-            *("-g", "60", "-keyint_min", "60", "-sc_threshold", "0"),
+            *("-g", "60", "-keyint_min", "60", "-sc_threshold", "0", *options),
             *("-b:v", "2M", "-minrate", "2M", "-maxrate", "2M", "-bufsize", "1M", "-x264-params", "nal-hrd=cbr"),
             *("-c:a", "aac", "-b:a", "128k", "-ac", "2", "-ar", "48000", "-flvflags", "no_duration_filesize"),
         )

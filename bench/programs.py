@@ -13,7 +13,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
@@ -217,14 +217,10 @@ class Sink(Program):
         """Counts since the last report, see sink.c."""
         return self.ask("report")
 
-    def wait_for_streams(self, count: int, timeout: float, look: Callable[[], None] = lambda: None) -> None:
-        """Return when ``count`` streams are fresh (see sink.c); RuntimeError if that never comes.
-
-        ``look``: called now and then meanwhile.
-        """
+    def wait_for_streams(self, count: int, timeout: float) -> None:
+        """Return when ``count`` streams are fresh (see sink.c); RuntimeError if that never comes."""
         deadline = time.monotonic() + timeout
         while (seen := self.report())["fresh"] < count:
             if time.monotonic() > deadline:
                 raise RuntimeError(f"{seen['fresh']} of {count} streams came up within {timeout:g} s")
-            look()
             time.sleep(0.25)

@@ -2,8 +2,8 @@
 
     python bench/rtsp_live.py [--streams N] [--windows N] [--seconds S]
 
-``rtsp_server.py`` plays one clip of 2 Mbps for every relay, over TCP, on the load's core. Ours are one process; should
-one of them need an ffmpeg child, that is counted with it.
+``rtsp_server.py`` plays one clip of 2 Mbps without B-frames for every relay, over TCP, on the load's core. Ours are one
+process; should one of them need an ffmpeg child, that is counted with it.
 Prints a table, keeps everything in ``results/rtsp_live-COMMIT.json``, exits with 1 if a row or a bar failed.
 """
 
@@ -16,7 +16,7 @@ from dataclasses import asdict
 
 from rich.console import Console
 
-from clip import live_clip
+from clip import camera_clip
 from measure import about, allow_many_files
 from programs import BENCH, SERVER_UP_SECONDS, Program, build_native, cores, unused_port
 from results import keep, print_bars
@@ -29,7 +29,7 @@ CPU_BAR, MEMORY_BAR_MIB = 0.35, 1.0
 def serve(stack: ExitStack) -> str:
     """Start a camera; its address."""
     port = unused_port()
-    words = [sys.executable, str(BENCH / "rtsp_server.py"), str(port), str(live_clip())]
+    words = [sys.executable, str(BENCH / "rtsp_server.py"), str(port), str(camera_clip())]
     stack.enter_context(Program(words, cores()[1]))
     deadline = time.monotonic() + SERVER_UP_SECONDS
     while True:
@@ -51,7 +51,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=10.0, help="length of a window")
     asked = parser.parse_args()
     allow_many_files()
-    build_native("source"), build_native("sink"), live_clip()
+    build_native("source"), build_native("sink"), camera_clip()
     console = Console(width=None if sys.stdout.isatty() else 160)
     amount = (asked.streams, asked.windows, asked.seconds)
     mine = measure(OURS, serve, None, *amount)

@@ -26,27 +26,13 @@ def _start_ours(address: str, count: int, sink: Sink, stack: ExitStack) -> Relay
     return Relays([host], empty_mib)
 
 
-class _Theirs:
-    """A process for each.
-
-    One that ends before all are up is started again, as whoever runs it has to do: of 60 RTSP players one or so ends
-    with "Packet is missing PTS" (ffmpeg 5.1), when the first packet that it takes has no stamp.
-    """
-
-    def __init__(self, address: str, count: int, sink: Sink, stack: ExitStack, reading: Sequence[str]) -> None:
-        words = ["ffmpeg", "-nostdin", "-loglevel", "error", *reading, "-i", address, "-c", "copy", "-f", "flv"]
-        self._commands = [[*words, sink.url(i)] for i in range(count)]
-        self.relays = Relays([])
-        stack.callback(close_all, self.relays.programs)
-        self.relays.programs += [Program(command, cores()[0]) for command in self._commands]
-
-    def look(self) -> None:
-        """Start those again that have ended."""
-        programs = self.relays.programs
-        for i, program in enumerate(programs):
-            if not program.is_running:
-                program.close()
-                programs[i] = Program(self._commands[i], cores()[0])
+def _start_theirs(address: str, count: int, sink: Sink, stack: ExitStack, reading: Sequence[str]) -> Relays:
+    """A process for each."""
+    words = ["ffmpeg", "-nostdin", "-loglevel", "error", *reading, "-i", address, "-c", "copy", "-f", "flv"]
+    relays = Relays([])
+    stack.callback(close_all, relays.programs)
+    relays.programs += [Program([*words, sink.url(i)], cores()[0]) for i in range(count)]
+    return relays
 
 
 def measure(
@@ -71,11 +57,9 @@ def measure(
         begun = time.monotonic()
         if reading is None:
             relays = _start_ours(address, streams, sink, stack)
-            sink.wait_for_streams(streams, UP_SECONDS)
         else:
-            theirs = _Theirs(address, streams, sink, stack, reading)
-            relays = theirs.relays
-            sink.wait_for_streams(streams, UP_SECONDS, theirs.look)
+            relays = _start_theirs(address, streams, sink, stack, reading)
+        sink.wait_for_streams(streams, UP_SECONDS)
         measured.up_seconds = round(time.monotonic() - begun, 2)
         take_windows(measured, relays, idle, sink, streams, windows, seconds, BEHIND_MS + burst_ms)
         measured.memory_mib = (pss_mib(relays.pids) - relays.empty_mib) / streams
