@@ -11,7 +11,14 @@ from operator import itemgetter
 from streamferry.media.errors import SourceEnded, SourceUnsupported
 from streamferry.media.tag import Tag
 from streamferry.reasons import Code
-from streamferry.source.hls_reader import RECEIVE_BYTES, RENDITION_PATIENCE_S, Clock, NeedsFfmpeg, RenditionReader
+from streamferry.source.hls_reader import (
+    RECEIVE_BYTES,
+    RENDITION_PATIENCE_S,
+    Clock,
+    NeedsFfmpeg,
+    RenditionReader,
+    body_of,
+)
 from streamferry.source.hls_rendition import Rendition
 from streamferry.source.live import as_source_errors
 from streamferry.source.pace import Pace
@@ -111,12 +118,11 @@ class HlsInlet:
         for reader in self._readers:
             before = len(found)
             for tags in reader.tracks.values():
-                while tags and tags[0][1] <= due_ms:
-                    found.append(tags.popleft())
-            if len(found) > before:
-                given = found[before:]
-                reader.held_bytes -= sum([len(tag[2]) for tag in given])
-                reader.given_ms = max(reader.given_ms, *[tag[1] for tag in given])
+                if tags and tags[0][1] <= due_ms:
+                    while tags and tags[0][1] <= due_ms:
+                        found.append(tags.popleft())
+                    reader.given_ms = max(reader.given_ms, found[-1][1])
+            reader.held_bytes -= sum(map(len, map(body_of, found[before:])))
         found.sort(key=_stamp_of)
         if found and found[-1][1] > _MAX_STAMP:
             found = [(kind, stamp & _MAX_STAMP, body) for kind, stamp, body in found]

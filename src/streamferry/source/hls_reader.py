@@ -1,18 +1,16 @@
 """What comes of one rendition of a live HLS source: bytes of its segments to tags on one clock without breaks."""
 
 from collections import defaultdict, deque
-from typing import Protocol
+from operator import itemgetter
 
 from streamferry.media.errors import PeerUnreachable, RemoteProtocolError, SourceEnded
 from streamferry.media.tag import Tag
 from streamferry.reasons import Code, Reason
+from streamferry.source.hls_demuxers import DEMUXERS, Demuxer
 from streamferry.source.hls_rendition import Rendition
 from streamferry.source.hls_segment import SegmentTransfer
-from streamferry.wire.mp4 import Mp4Demuxer
-from streamferry.wire.mpegts import TsDemuxer
 from streamferry.wire.mpegts.stamps import TURN_TICKS
-from streamferry.wire.packed_audio import PackedAudio
-from streamferry.wire.segment_kind import SegmentKind, segment_kind
+from streamferry.wire.segment_kind import segment_kind
 
 #: Most that is received at once.
 RECEIVE_BYTES = 256 << 10
@@ -47,49 +45,12 @@ _TRACK_LAG_MS, _TRACK_LAG_SEGMENTS = 3_000, 1.5
 # Stamps of 33 bits at 90 kHz.
 _TURN_MS = round(TURN_TICKS / 90)
 _LOOK_BYTES = 16
-# What reads a segment.
-_DEMUXERS: "dict[SegmentKind, type[PackedAudio] | type[TsDemuxer] | type[Mp4Demuxer]]" = {
-    SegmentKind.TS: TsDemuxer,
-    SegmentKind.MP4: Mp4Demuxer,
-    SegmentKind.PACKED_AUDIO: PackedAudio,
-}
+#: Of a tag.
+body_of = itemgetter(2)
 
 
 class NeedsFfmpeg(SourceEnded):
     """The source has something that only ffmpeg reads, or that has to be encoded: it is to be opened again with it."""
-
-
-class Demuxer(Protocol):
-    """What makes tags of the bytes of segments."""
-
-    @property
-    def is_known(self) -> bool:
-        """Whether it is known what it carries."""
-
-    @property
-    def has_sound(self) -> bool:
-        """Whether it is known to carry sound."""
-
-    @property
-    def unsupported(self) -> str:
-        """Name of what FLV cannot carry, empty if there is nothing."""
-
-    @property
-    def encrypted(self) -> str:
-        """How its media is encrypted, empty if it is not."""
-
-    @property
-    def pending_ms(self) -> int | None:
-        """The lowest stamp of what is told to come soon, None if nothing is told."""
-
-    def begin_segment(self) -> None:
-        """The next bytes are the beginning of a segment, or of what is needed before it."""
-
-    def feed(self, data: bytes | memoryview, out: list[Tag]) -> None:
-        """Append the tags of which all has come now."""
-
-    def finish(self, out: list[Tag]) -> None:
-        """Append what is held."""
 
 
 class Clock:
@@ -330,7 +291,7 @@ class RenditionReader:
     def _begin_media(self, head: bytes, header: bytes, tags: list[Tag]) -> None:
         """The first bytes of a segment are there."""
         demuxer = self._demuxer
-        kind = _DEMUXERS[segment_kind(header or head)]
+        kind = DEMUXERS[segment_kind(header or head)]
         if not isinstance(demuxer, kind):
             if demuxer is not None:
                 demuxer.finish(tags)
@@ -370,16 +331,16 @@ class RenditionReader:
         shift = self._shift or 0
         if self._had:
             shift, tags = self._without_had(tags, shift)
-        tracks, last_of, held_bytes = self.tracks, self._last_of, self.held_bytes
+        tracks, last_of = self.tracks, self._last_of
         for kind, stamp, body in tags:
-            laid = stamp + shift
-            tracks[kind].append((kind, laid, body))
-            last_of[kind] = laid
-            held_bytes += len(body)
-        self.held_bytes = held_bytes
-        top_ms = max(self._last_of.values())
+            tracks[kind].append((kind, stamp + shift, body))
+        self.held_bytes += sum(map(len, map(body_of, tags)))
+        for kind, laid in tracks.items():
+            if laid:
+                last_of[kind] = laid[-1][1]
+        top_ms = max(last_of.values())
         self._top_ms = max(self._top_ms, top_ms)
-        self.last_ms = min(last for last in self._last_of.values() if last > top_ms - self._lag_ms)
+        self.last_ms = min([last for last in last_of.values() if last > top_ms - self._lag_ms])
         self._is_pending = pending_ms is not None
         if pending_ms is not None:
             self.last_ms = min(self.last_ms, pending_ms + shift - 1)
