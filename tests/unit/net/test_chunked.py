@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamferry.media.errors import RemoteProtocolError
-from streamferry.net.http import ChunkedDecoder
+from streamferry.net.chunked import ChunkedDecoder
 
 PAD = b"kept in front"
 
