@@ -148,6 +148,16 @@ async def test_parts_that_go_and_come_back(play, server):
     assert {number for number, _ in server.parts_sent} > {4, 5, 6, 13, 14, 15}
 
 
+@BOTH
+async def test_clocks_that_leap_between_segments(play, server):
+    """Forward, told by the playlist, and back, not told: as with whole segments."""
+    order = [*range(8), *range(15, 20), *range(5, 15)]
+    server.segments = [server.segments[number] for number in order]
+    server.parts = [server.parts[number] for number in order]
+    server.marks = {8: ["#EXT-X-DISCONTINUITY"]}
+    await equal_to_whole(play, server)
+
+
 async def test_what_never_answers_is_not_waited_for(play, server):
     """A hint, and a request for a playlist that waits: each holds a connection for seconds, and costs no media."""
     server.hint_line = '#EXT-X-PRELOAD-HINT:TYPE=PART,URI="never"'
