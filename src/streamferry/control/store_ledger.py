@@ -236,7 +236,9 @@ def relay_spec_of(spec: TaskSpec, playhead: Playhead) -> RelaySpec:
         raise InvalidValue(Code.TASK_MARK_UNREAD)
     return replace(
         _spec_of_source(spec, playhead, mark),
-        more_inputs=tuple(Input(_items(one.items), one.kind is TaskKind.LIVE, one.warm) for one in spec.inputs),
+        more_inputs=tuple(
+            Input(_items(one.items), one.kind is TaskKind.LIVE, one.warm, one.options) for one in spec.inputs
+        ),
         slate=spec.slate,
         switching=spec.switching,
         pinned=spec.pinned,

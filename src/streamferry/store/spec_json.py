@@ -92,6 +92,7 @@ class _StoredInput(BaseModel):
     kind: int
     items: Annotated[list[tuple[str, _Seconds, _Seconds]], Field(min_length=1)]
     warm: bool = False
+    options: dict[str, Any] = {}
 
 
 class _Stored(_AsTheyAre):
@@ -157,7 +158,12 @@ def serialize_spec(spec: TaskSpec) -> str:
             for one in spec.others
         ],
         inputs=[
-            _StoredInput(kind=int(one.kind), items=[_revealed(item) for item in one.items], warm=one.warm)
+            _StoredInput(
+                kind=int(one.kind),
+                items=[_revealed(item) for item in one.items],
+                warm=one.warm,
+                options=one.options.to_json(),
+            )
             for one in spec.inputs
         ],
         slate=None if spec.slate is None else _slate_parts(spec.slate),
@@ -210,7 +216,12 @@ def parse_spec(
             end_at=end_at,
             group=group,
             inputs=tuple(
-                TaskInput(TaskKind(one.kind), tuple(TaskItem(*_parsed(item)) for item in one.items), one.warm)
+                TaskInput(
+                    TaskKind(one.kind),
+                    tuple(TaskItem(*_parsed(item)) for item in one.items),
+                    one.warm,
+                    PeerOptions.from_json(one.options),
+                )
                 for one in stored.inputs
             ),
             slate=None if stored.slate is None else _slate_of(stored.slate),

@@ -12,8 +12,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
 
+from streamferry.media.peer_options import NO_OPTIONS, End
 from streamferry.media.picture import inspect_picture
 from streamferry.media.slate import Slate, SlateKind
+from streamferry.media.url import REDACTED
 from streamferry.reasons import Code, InvalidPart, InvalidValue
 from streamferry.relay.inputs.policy import SLATE, Normalize, Switching
 from streamferry.relay.spec import (
@@ -29,6 +31,7 @@ from streamferry.tasks.checks import AddressRules
 from streamferry.tasks.destinations import as_shown
 from streamferry.tasks.errors import InvalidField
 from streamferry.tasks.model import TaskInput, TaskItem, TaskKind, TaskSpec
+from streamferry.tasks.options import Cleared, OptionsDraft, decide_options
 
 #: Of the picture of a slate, which is kept in the task's own row.
 MAX_SLATE_PICTURE_BYTES = 256 << 10
@@ -52,11 +55,12 @@ class InputSourceDraft:
 
 @dataclass(frozen=True, slots=True)
 class InputDraft:
-    """One further input."""
+    """One further input. ``options`` of None stay: those of the one with the same addresses, or else in its place."""
 
     kind: TaskKind
     sources: Sequence[InputSourceDraft]
     warm: bool = False
+    options: OptionsDraft | Cleared | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +92,41 @@ def decide_inputs(
     if len(given) >= MAX_INPUTS:
         raise InvalidField("inputs", Code.FIELD_INPUT_COUNT, count=MAX_INPUTS - 1)
     known = [item for one in present for item in one.items]
-    return tuple(
+    found = [
         _decide_input(f"inputs[{index}]", one, present[index].items if index < len(present) else (), known, rules)
         for index, one in enumerate(given)
+    ]
+    # Which of the present ones each is.
+    left = list(present)
+    same: list[TaskInput | None] = []
+    for one in found:
+        was = next((was for was in left if (was.kind, was.items) == (one.kind, one.items)), None)
+        if was is not None:
+            left.remove(was)
+        same.append(was)
+    for index in range(min(len(found), len(present))):
+        if same[index] is None and present[index] in left and present[index].kind is found[index].kind:
+            same[index] = present[index]
+    return tuple(
+        _with_options(f"inputs[{index}].options", one, draft, was, rules)
+        for index, (one, draft, was) in enumerate(zip(found, given, same, strict=True))
     )
+
+
+def _with_options(
+    field: str, one: TaskInput, draft: InputDraft, was: TaskInput | None, rules: AddressRules
+) -> TaskInput:
+    options = decide_options(
+        field,
+        End.LIVE if one.kind is TaskKind.LIVE else End.FILES,
+        draft.options,
+        was.options if was is not None else NO_OPTIONS,
+        [item.url for item in one.items],
+        [item.url for item in was.items] if was is not None else [],
+        rules,
+        is_retyped=all(REDACTED not in source.url for source in draft.sources),
+    )
+    return replace(one, options=options)
 
 
 def _decide_input(

@@ -135,6 +135,7 @@ class TaskInput:
     kind: TaskKind
     items: tuple[TaskItem, ...]
     warm: bool = False
+    options: PeerOptions = NO_OPTIONS
 
 
 @dataclass(frozen=True, slots=True)

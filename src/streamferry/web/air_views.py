@@ -34,6 +34,7 @@ def show_air(spec: TaskSpec) -> dict[str, Any]:
                     SourceView(url=show_source(item.url), start_s=item.start_s, end_s=item.end_s) for item in one.items
                 ],
                 warm=one.warm,
+                options=one.options.shown(),
             )
             for one in spec.inputs
         ],

@@ -63,6 +63,8 @@ class InputView(View):
     kind: Kind
     sources: list[SourceView]
     warm: bool
+    options: dict[str, Any]
+    """As ``source_options``."""
 
 
 class SlateView(View):

@@ -259,6 +259,9 @@ def _to_air(body: NewTask | TaskPatch) -> dict[str, Any]:
                 TaskKind[one.kind.name],
                 [InputSourceDraft(source.url, source.start_s, source.end_s) for source in one.sources],
                 one.warm,
+                OptionsDraft(**dict(one.options))
+                if one.options is not None
+                else (CLEARED if "options" in one.model_fields_set else None),
             )
             for one in body.inputs
         ]

@@ -141,6 +141,9 @@ class InputBody(Body):
     """One for a live input; a list is played without end."""
     warm: Switch = False
     """Of a live input: pull it all the time, so that it is on air at once."""
+    options: OptionsBody | None = None
+    """As ``source_options``. In a change, what is not given stays for an input with the same addresses; null clears
+    them."""
 
 
 class SlateBody(Body):

@@ -105,6 +105,42 @@ async def test_a_switch_an_insert_and_a_skip_come_to_the_relay(rest: Rest) -> No
     assert PLANTED not in json.dumps([changed, await rest.call("GET", f"{path}/events")])
 
 
+async def test_an_input_has_options_of_its_own_and_their_secrets_stay(rest: Rest, tmp_path: Path) -> None:
+    """They come to the relay, are hidden wherever they are shown, and go with their input through edits."""
+    options = {"headers": {"X-Key": PLANTED}, "proxy": f"http://user:{PLANTED}@proxy.example:3128"}
+    films = {**FILMS, "options": options}
+    made = await rest.create(inputs=[CAMERA, films])
+    path = f"/tasks/{made['task_id']}"
+    told = [made, *[await rest.call("GET", one) for one in (path, "/tasks", f"{path}/events", f"{path}/request")]]
+    assert PLANTED not in json.dumps(told)
+    assert not files_with_it(tmp_path)
+    assert made["inputs"][0]["options"] == {}
+    assert list(made["inputs"][1]["options"]["headers"]) == ["X-Key"]
+
+    async def kept() -> list[str]:
+        spec = await spec_of(rest, made["task_id"])
+        return [one.options.to_json().get("headers", {}).get("X-Key", "") for one in spec.more_inputs]
+
+    assert await kept() == ["", PLANTED]
+    for inputs, wanted in (
+        (made["inputs"], ["", PLANTED]),
+        ([FILMS, CAMERA], [PLANTED, ""]),
+        ([{**FILMS, "options": {"keep_drift": None}}, CAMERA], [PLANTED, ""]),
+        ([CAMERA], [""]),
+        ([CAMERA, films], ["", PLANTED]),
+        ([CAMERA, {**FILMS, "options": None}], ["", ""]),
+    ):
+        await rest.call("PATCH", path, {"inputs": inputs})
+        assert await kept() == wanted
+    await rest.call("PATCH", path, {"inputs": [films]})
+    # Whoever may change where it goes does not learn what is secret of it.
+    moved = {**FILMS, "sources": [{"url": "https://thief.example/x.mp4"}]}
+    error = await rest.refusal(422, "PATCH", path, {"inputs": [moved]})
+    assert error["field"].startswith("inputs[0].options")
+    wrong = {**CAMERA, "options": {"headers": {"X-A": "b"}}}
+    assert (await rest.refusal(422, "PATCH", path, {"inputs": [wrong]}))["field"] == "inputs[0].options.headers"
+
+
 async def test_the_input_that_was_asked_for_by_hand_is_the_same_after_an_edit(rest: Rest) -> None:
     """Whatever its number has become; where it is gone, or has another address, the rules hold again."""
     other = {"kind": "live", "sources": [{"url": "rtmp://other.example/live/a"}]}
