@@ -18,7 +18,7 @@ from kit.clips import ClipFactory
 from kit.nginx_rtmp import NginxRtmp
 from kit.relay_program import Finished, RelayProgram
 from kit.rtsp_server import RtspServer
-from kit.waiting import free_udp_port, is_udp_taken, wait_for
+from kit.waiting import PATIENCE_S, free_udp_port, is_udp_taken, wait_for
 
 StartRelay = Callable[..., RelayProgram]
 ToEnd = Callable[..., Finished]
@@ -289,6 +289,29 @@ def test_srt_destination(relay: StartRelay, ffmpeg: Ffmpeg, clips: ClipFactory, 
     for track in media:
         probe.assert_dts_strictly_rising(track)
         assert track.dts_ms[-1] - track.dts_ms[0] > 8000
+    assert probe.decode_errors(path) == ""
+
+
+@pytest.mark.usefixtures("libsrt")
+def test_srt_and_hls_beside_rtmp(
+    relay: StartRelay, ffmpeg: Ffmpeg, nginx: NginxRtmp, clips: ClipFactory, tmp_path: Path
+) -> None:
+    """One play of a list for three destinations of different kinds: each of them gets all of it."""
+    port, path = free_udp_port(), tmp_path / "received.ts"
+    receiver = ffmpeg("-i", f"srt://127.0.0.1:{port}?mode=listener", "-c", "copy", path)
+    wait_for("the receiver", lambda: is_udp_taken(port))
+    to = [nginx.url("out", "rec"), f"srt://127.0.0.1:{port}", nginx.hls_url()]
+    running = relay(clips("flash_beep"), "--loop", 3, *(word for one in to for word in ("--to", one)))
+    assert running.finish() == 0, running.output + running.errors
+    receiver.process.wait(PATIENCE_S)
+    nginx.wait_unpublished("out", "rec")
+    by_rtmp = probe.assert_flawless(nginx.recordings("out")[0])
+    by_hls, by_srt = probe.packets(nginx.hls_url()), probe.packets(path)
+    assert (nginx.home / "hls" / "live.m3u8").read_text().endswith("#EXT-X-ENDLIST\n")
+    for media in (by_hls, by_srt):
+        assert len(media.video.packets) == len(by_rtmp.video.packets)
+        for track in media:
+            probe.assert_dts_strictly_rising(track)
     assert probe.decode_errors(path) == ""
 
 
