@@ -99,18 +99,25 @@ class StoreLedger:
         """See the protocol."""
         with _availability(), acting_as(self._actor):
             began_at = time.monotonic()
+            choice = None
             async with self._store.read() as connection:
                 orders, has_due, now_ms = await workers.poll(connection, self._worker_id, self._traits.labels)
-            self._steps += self._clock_steps.note(now_ms, began_at, time.monotonic())
-            if has_due and room and began_at >= self._claim_at:
+                read_at = time.monotonic()
+                if has_due and room and began_at >= self._claim_at:
+                    choice = await due.choose(connection, self._worker_id, load=load, room=room)
+            self._steps += self._clock_steps.note(now_ms, began_at, read_at)
+            if choice is None:
+                return orders + self._steps
+            if choice.is_full:
+                self._claim_at = time.monotonic() + _CLAIM_AGAIN_S
+            claimed = due.NOTHING
+            if choice.task_ids:
                 async with self._store.write() as connection:
-                    claimed = await due.claim(connection, self._store.seal, self._worker_id, load=load, room=room)
-                orders = claimed.orders or orders
-                if claimed.is_full:
-                    self._claim_at = time.monotonic() + _CLAIM_AGAIN_S
-                elif not claimed.tasks:
-                    wait_s = random.uniform(_LOCKED_AGAIN_S / 2, _LOCKED_AGAIN_S)
-                    asyncio.get_running_loop().call_later(wait_s, self._tell)
+                    claimed = await due.claim(connection, self._store.seal, self._worker_id, choice, load=load)
+            orders = claimed.orders or orders
+            if not claimed.tasks and not choice.is_full:
+                wait_s = random.uniform(_LOCKED_AGAIN_S / 2, _LOCKED_AGAIN_S)
+                asyncio.get_running_loop().call_later(wait_s, self._tell)
         return orders + self._steps
 
     async def listen(self, told: Callable[[bool], None]) -> None:

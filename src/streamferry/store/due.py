@@ -2,7 +2,7 @@
 
 import functools
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -42,18 +42,28 @@ _FORGOTTEN: dict[str, object] = {"fault": None, **reason_cells(None)}
 
 
 class Claimed(NamedTuple):
-    """How many tasks were claimed, and how often something about the worker's tasks was changed, with this.
+    """How many tasks were claimed, and how often something about the worker's tasks was changed, with this."""
+
+    tasks: int
+    orders: int | None
+
+
+NOTHING = Claimed(0, None)
+
+
+class Choice(NamedTuple):
+    """What a worker is to take, and the labels that it has.
 
     ``is_full``: there is nothing that it has room for, by another measure than their number.
     """
 
-    tasks: int
-    orders: int | None
+    task_ids: Collection[str]
+    labels: Collection[str] = ()
     is_full: bool = False
 
 
-async def claim(connection: AsyncConnection, seal: Seal, worker_id: str, *, load: int, room: int) -> Claimed:
-    """Take the due tasks that this worker is the place for, at most ``room``. Raises LeaseLost: roll back.
+async def choose(connection: AsyncConnection, worker_id: str, *, load: int, room: int) -> Choice:
+    """Which due tasks this worker is the place for, at most ``room``. It only reads: nobody waits while it is decided.
 
     Those that nobody has taken for a second it takes whoever they were for, if it can.
     """
@@ -62,27 +72,44 @@ async def claim(connection: AsyncConnection, seal: Seal, worker_id: str, *, load
     if me is None:
         # Ended, or cordoned since it looked.
         await workers.require_lease(connection, worker_id)
-        return Claimed(0, None)
+        return Choice(())
     # It knows better than its row what it holds.
     me = replace(me, streams=load, max_streams=load + room)
     # What it may not take must not stand in front of what it may.
     limits = placing.limits_of(me)
     found = await connection.execute(
-        timing.WITH_TIMING.add_columns(placing.KBPS.label("kbps"))
+        sa.select(*placing.WANTED, run.c.due_ms, task.c.end_ms)
+        .join(task, task.c.id == run.c.task_id)
         .where(
             *(run.c.due_ms <= now, task.c.end_ms > now, workers.is_for(worker_id)),
             *(workers.asks_only(me.labels), *limits),
         )
         .order_by(task.c.priority.desc(), run.c.due_ms)
         .limit(room)
-        .with_for_update(of=run, skip_locked=True)
     )
     due = [row for row in found.mappings() if not is_over(row["end_ms"], now)]
     mine = await _decide_mine(connection, due, me, everybody, late_ms=now - _FAIR_FOR_MS)
+    return Choice(mine, me.labels, is_full=bool(limits) and not due)
+
+
+async def claim(connection: AsyncConnection, seal: Seal, worker_id: str, choice: Choice, *, load: int) -> Claimed:
+    """Take what was chosen and is still due. Raises LeaseLost: roll back."""
+    found = await connection.execute(
+        timing.WITH_TIMING.add_columns(now_ms().label("now"))
+        .where(
+            run.c.task_id.in_(choice.task_ids),
+            run.c.due_ms <= now_ms(),
+            workers.is_for(worker_id),
+            workers.asks_only(choice.labels),
+        )
+        .order_by(run.c.task_id)
+        .with_for_update(of=run, skip_locked=True)
+    )
     taken: list[NewEvent] = []
     moving: list[str] = []
-    for row in due:
-        if row["task_id"] not in mine:
+    for row in found.mappings():
+        now: int = row["now"]
+        if is_over(row["end_ms"], now):
             continue
         if row["worker_id"] is not None:
             moving.append(row["task_id"])
@@ -93,7 +120,7 @@ async def claim(connection: AsyncConnection, seal: Seal, worker_id: str, *, load
         detail = {"worker": worker_id, "epoch": row["epoch"] + 1, "playhead": playhead_detail(playhead)}
         taken.append(NewEvent(row["task_id"], "claimed", now, detail))
     if not taken and not moving:
-        return Claimed(0, None, is_full=bool(limits) and not due)
+        return NOTHING
     await overlaps.take(connection, worker_id, moving)
     # Where and when it broke is kept until it has moved on: the new worker may be lost before that.
     values: dict[str, object] = {"worker_id": worker_id, "epoch": run.c.epoch + 1, "state": State.WAITING.value}

@@ -9,10 +9,11 @@ import sqlalchemy as sa
 from cryptography.fernet import Fernet
 from task_samples import make_spec
 
+from kit.claims import claim
 from streamferry.control.actions import Actions
 from streamferry.media.url import MediaUrl
 from streamferry.relay import State
-from streamferry.store import Seal, Store, due, migrate, sqlite_url, workers
+from streamferry.store import Seal, Store, migrate, sqlite_url, workers
 from streamferry.store.dump import dump, load, read_head
 from streamferry.store.records import Intent
 from streamferry.store.schema import metadata, run, worker
@@ -31,7 +32,7 @@ async def source(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
     await actions.create_task(make_spec(group="films"))
     async with store.write() as connection:
         await workers.register(connection, "one", 10)
-        await due.claim(connection, store.seal, "one", load=0, room=1)
+        await claim(connection, store.seal, "one", load=0, room=1)
     other = MediaUrl.parse("rtmp://push.example/live/other?token=t0p")
     await actions.stop_task(await actions.create_task(make_spec(destination=other)))
     yield store
@@ -83,7 +84,7 @@ async def test_everything_comes_back(source: Store, target: Store) -> None:
     assert (await actions.list_tasks()).records[0].task_id == third
     async with target.write() as connection:
         await workers.register(connection, "two", 10)
-        assert (await due.claim(connection, target.seal, "two", load=0, room=10)).tasks == 2
+        assert (await claim(connection, target.seal, "two", load=0, room=10)).tasks == 2
 
 
 async def test_a_restore_forgot_which_workers_take_no_tasks(source: Store, target: Store) -> None:
@@ -129,7 +130,7 @@ async def test_a_backup_of_an_older_schema_is_brought_to_this_one(source: Store,
     async with target.write() as connection:
         assert set((await connection.execute(sa.select(run.c.lost_ms))).scalars()) == {0}
         await workers.register(connection, "two", 10)
-        assert (await due.claim(connection, target.seal, "two", load=0, room=10)).tasks == 1
+        assert (await claim(connection, target.seal, "two", load=0, room=10)).tasks == 1
 
 
 async def test_a_cut_backup_is_refused_and_nothing_of_it_stays(source: Store, target: Store) -> None:

@@ -12,6 +12,7 @@ import pytest
 import sqlalchemy as sa
 from task_samples import make_spec
 
+from kit.claims import claim
 from streamferry.control.actions import Actions
 from streamferry.media.errors import Fault
 from streamferry.media.url import MediaUrl
@@ -65,7 +66,7 @@ class Desk:
 
     async def claim(self, name: str, room: int = 1000, load: int = 0) -> int:
         async with self.store.write() as connection:
-            return (await due.claim(connection, self.store.seal, name, load=load, room=room)).tasks
+            return (await claim(connection, self.store.seal, name, load=load, room=room)).tasks
 
     async def held(self, name: str) -> list[HeldTask]:
         async with self.store.read() as connection:

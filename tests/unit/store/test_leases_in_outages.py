@@ -6,6 +6,7 @@ import pytest
 import sqlalchemy as sa
 from task_samples import make_spec
 
+from kit.claims import claim
 from streamferry.control.actions import Actions
 from streamferry.media.url import MediaUrl
 from streamferry.store import Store, due, workers
@@ -27,7 +28,7 @@ class Clerk:
         task_id = await Actions(self.store).create_task(make_spec(destination=destination))
         async with self.store.write() as connection:
             await workers.register(connection, worker_id, 10, **how)
-            await due.claim(connection, self.store.seal, worker_id, load=0, room=10)
+            await claim(connection, self.store.seal, worker_id, load=0, room=10)
         return task_id
 
     async def beat(self, *, afresh: bool = False) -> None:

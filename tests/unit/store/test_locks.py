@@ -9,11 +9,12 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 from task_samples import make_spec
 
+from kit.claims import claim
 from streamferry.control.actions import Actions
 from streamferry.control.store_ledger import StoreLedger
 from streamferry.media.url import MediaUrl
 from streamferry.relay import RelayStatus, State
-from streamferry.store import Store, assignments, digests, due, groups, tasks, workers
+from streamferry.store import Store, assignments, digests, groups, tasks, workers
 from streamferry.store import usage as usages
 from streamferry.store.database import lock_name, read_now_ms
 from streamferry.store.schema import run, task, worker
@@ -201,7 +202,7 @@ async def test_a_worker_whose_lease_was_ended_claims_nothing(store: Store) -> No
         await workers.leave(connection, "one")
     with pytest.raises(LeaseLost):
         async with store.write() as connection:
-            await due.claim(connection, store.seal, "one", load=0, room=10)
+            await claim(connection, store.seal, "one", load=0, room=10)
     assert await _holder(store, made) is None
 
 
@@ -217,7 +218,7 @@ async def test_what_a_worker_claimed_last_is_freed_as_it_ends(store: Store, is_a
 
     async with asyncio.timeout(30), asyncio.TaskGroup() as group:
         async with store.write() as connection:
-            assert (await due.claim(connection, store.seal, "one", load=0, room=10)).tasks == 1
+            assert (await claim(connection, store.seal, "one", load=0, room=10)).tasks == 1
             ending = group.create_task(end())
             await _wait_blocked(store)
         await ending

@@ -9,6 +9,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from task_samples import make_spec
 
+from kit.claims import claim
 from streamferry.control.actions import Actions
 from streamferry.control.callbacks import Callbacks
 from streamferry.control.pulse import Pulse
@@ -19,7 +20,7 @@ from streamferry.reasons import Code, Reason
 from streamferry.relay import DestinationStatus, RelayStatus, State, Totals
 from streamferry.relay.eyes.judge import ContentFault
 from streamferry.relay.status import Found, OnAir, Shown
-from streamferry.store import Store, assignments, due, workers
+from streamferry.store import Store, assignments, workers
 from streamferry.web.metrics import FAMILIES, Kind, Metrics
 from streamferry.worker import Report, WorkerHealth
 
@@ -58,7 +59,7 @@ async def task_id(store: Store) -> str:
     task_id = await actions.create_task(make_spec())
     async with store.write() as connection:
         await workers.register(connection, "one", 10)
-        await due.claim(connection, store.seal, "one", load=0, room=1)
+        await claim(connection, store.seal, "one", load=0, room=1)
     other = MediaUrl.parse("rtmp://push.example/live/other")
     await actions.stop_task(await actions.create_task(make_spec(destination=other)))
     async with store.read() as connection:

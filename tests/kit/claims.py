@@ -1,0 +1,11 @@
+"""A worker that takes what is due, as its loop does."""
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from streamferry.store import Seal, due
+
+
+async def claim(connection: AsyncConnection, seal: Seal, worker_id: str, *, load: int, room: int) -> due.Claimed:
+    """Choose and claim in one transaction."""
+    choice = await due.choose(connection, worker_id, load=load, room=room)
+    return await due.claim(connection, seal, worker_id, choice, load=load)
