@@ -103,7 +103,8 @@ def read_playlist(data: bytes) -> None:
                 follower.take(playlist, asked_at)
             except ValueError:
                 continue
-            assert (0.1 if follower.parts.are_used else 0.5) <= follower.reload_at - asked_at <= 60
+            least_s = 0.1 if follower.parts.are_used else 0.5
+            assert asked_at + least_s <= follower.reload_at <= asked_at + 60
             for _ in range(3):
                 found = follower.next()
                 assert found is None or found.lost_s >= 0
