@@ -132,8 +132,9 @@ async def try_once(way: str, streams: int) -> dict[str, object]:
             gaps_s = [standstill.longest_s[name] for name in moved]
             return {"gaps_s": sorted(gaps_s), "took_s": took_s, "longest_before_s": before_s, "doubled": 0}
         await fleet.on_air(seconds=2 * PATIENCE_S)
+        began_at = asyncio.get_running_loop().time()
         moved, took_s = await drain(fleet)
-        await fleet.go_on()
+        await fleet.on_air(moved, began_at, PATIENCE_S)
         gaps_s = [sightings.gaps_s(name)[-1] for name in moved]
         again_s = [
             sightings.frames.apart_ms(old.last[1], new.first[1]) / 1000

@@ -132,11 +132,20 @@ class Leases(RuleBasedStateMachine):
             moving = await connection.execute(sa.select(run.c.task_id, run.c.epoch).where(run.c.moves))
             self.moved |= {(task_id, epoch) for task_id, epoch in moving}
 
-    @rule(name=SOME_NAME, intent=st.sampled_from((Intent.DRAINING, Intent.DRAINING, Intent.OPEN)))
-    def an_operator_drains(self, name: str, intent: Intent) -> None:
-        """Or takes it back."""
-        if not self.is_away:
-            self.runner.run(self._intend(name, intent))
+    @rule(
+        name=SOME_NAME,
+        intent=st.sampled_from((Intent.DRAINING, Intent.DRAINING, Intent.OPEN)),
+        and_is=st.sampled_from(("sent", "answered", "answered")),
+    )
+    def an_operator_drains(self, name: str, intent: Intent, and_is: str) -> None:
+        """Or takes it back. The other one is there, so that a task has somewhere to go, and looks for it."""
+        if self.is_away:
+            return
+        (other,) = set(NAMES) - {name}
+        self.runner.run(self._intend(other, Intent.OPEN))
+        self.calls(other, "report", "answered")
+        self.runner.run(self._intend(name, intent))
+        self.calls(other, "tend", and_is)
 
     def _awake(self, name: str) -> Someone:
         """It looks at its fence before anything else."""
