@@ -3,18 +3,17 @@
     python bench/eyes.py [--streams N] [--windows N] [--seconds S]
 
 Bar: at most 0.3 % of a core a watched stream of 720p, with the ffmpeg children that decode. Windows with and without
-take turns in one run of the relays; the cost is the median of the differences of neighbours. The children share the
-core of the relays, at the lowest priority. A window counts only if the sink saw every stream in real time.
+take turns in one run of the relays; the cost is the median of the differences of neighbours, for the relays' process
+and for the children apart. The children share the core of the relays, at the lowest priority. A window counts only if
+the sink saw every stream in real time.
 """
 
 import argparse
 import json
-import os
 import statistics
 import sys
 import time
-from contextlib import ExitStack, suppress
-from pathlib import Path
+from contextlib import ExitStack
 from typing import Any
 
 from rich.console import Console
@@ -22,7 +21,7 @@ from rich.table import Table
 
 from clip import live_clip
 from contenders import Relays, start_host
-from measure import about, allow_many_files
+from measure import about, allow_many_files, cpu_ns, cpu_ns_between, family
 from programs import Sink, Source, cores
 from results import Bar, keep, print_bars
 from windows import doubts, measure_window
@@ -31,22 +30,16 @@ CPU_BAR_PERCENT = 0.3
 UP_SECONDS = 60.0
 #: Until the children have started, and each stream was looked at.
 SETTLE_SECONDS = 10.0
-_TICKS = os.sysconf("SC_CLK_TCK")
 
 
-def children_cpu_s(parent: int) -> float:
-    """CPU seconds of the children of a process that run now."""
-    total = 0
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError):
-            fields = stat.read_text().rpartition(")")[2].split()
-            if int(fields[1]) == parent:
-                total += int(fields[11]) + int(fields[12])
-    return total / _TICKS
+def children_ns(parent: int) -> dict[str, int]:
+    """ns on a CPU of each thread of the children of a process that run now."""
+    return cpu_ns(family([parent])[1:])
 
 
 def measure(streams: int, pairs: int, seconds: float) -> tuple[list[dict[str, Any]], list[str]]:
-    """(windows, failures). Windows without and with eyes take turns; ``eyes_cpu_s`` is that of the children."""
+    """(windows, failures). Windows without and with eyes take turns. ``cpu_percent`` of a window is that of the process
+    with its children; ``eyes_percent`` is the children's part, and ``relay_percent`` the rest, for a stream."""
     windows: list[dict[str, Any]] = []
     failures: list[str] = []
     with ExitStack() as stack:
@@ -62,9 +55,11 @@ def measure(streams: int, pairs: int, seconds: float) -> tuple[list[dict[str, An
             time.sleep(SETTLE_SECONDS)
             source.report(), sink.report()
             host.ask(json.dumps({"report": True}))
-            before_s = children_cpu_s(host.pid)
+            before = children_ns(host.pid)
             window = measure_window(Relays([host]), source, sink, streams, seconds)
-            window["eyes_cpu_s"] = children_cpu_s(host.pid) - before_s
+            eyes_ns = cpu_ns_between(before, children_ns(host.pid))
+            window["eyes_percent"] = 100 * eyes_ns / 1e9 / window["seconds"] / streams
+            window["relay_percent"] = window["cpu_percent"] - window["eyes_percent"]
             window["is_watched"] = number % 2 == 1
             window["host"] = host.ask(json.dumps({"report": True}))
             failures += doubts(window, streams)
@@ -72,9 +67,9 @@ def measure(streams: int, pairs: int, seconds: float) -> tuple[list[dict[str, An
     return windows, failures
 
 
-def cost_of(window: dict[str, Any], streams: int) -> float:
-    """CPU of a stream, with its part of the children, in % of a core."""
-    return float(window["cpu_percent"] + window["eyes_cpu_s"] / window["seconds"] / streams * 100)
+def costs(windows: list[dict[str, Any]], key: str) -> list[float]:
+    """How much more each watched window has than the one before it."""
+    return [watched[key] - plain[key] for plain, watched in zip(windows[::2], windows[1::2], strict=True)]
 
 
 def main() -> int:
@@ -87,27 +82,28 @@ def main() -> int:
     allow_many_files()
     console = Console(width=None if sys.stdout.isatty() else 120)
     windows, failures = measure(asked.streams, asked.windows, asked.seconds)
-    table = Table("watched", "relays, % a stream", "children, % a stream", "children, CPU s", "dropped", "beat late ms")
+    table = Table("watched", "relays, % a stream", "children, % a stream", "dropped", "beat late ms")
     for window in windows:
         table.add_row(
             str(window["is_watched"]),
-            f"{window['cpu_percent']:.3f}",
-            f"{window['eyes_cpu_s'] / window['seconds'] / asked.streams * 100:.3f}",
-            f"{window['eyes_cpu_s']:.2f}",
+            f"{window['relay_percent']:.3f}",
+            f"{window['eyes_percent']:.3f}",
             str(window["host"]["dropped_tags"]),
             f"{window['host']['beat_worst_late_ms']:.1f}",
         )
     console.print(table)
     for failure in failures:
         console.print(failure, highlight=False)
-    pairs = zip(windows[::2], windows[1::2], strict=True)
-    costs = [cost_of(watched, asked.streams) - cost_of(plain, asked.streams) for plain, watched in pairs]
+    parts = {key: statistics.median(costs(windows, key)) for key in ("cpu_percent", "relay_percent", "eyes_percent")}
+    console.print(
+        f"watching adds {parts['relay_percent']:.3f} % in the relays and {parts['eyes_percent']:.3f} % in the children"
+    )
     bars = [
-        Bar("CPU of watching a stream, % of a core", None if failures else statistics.median(costs), CPU_BAR_PERCENT)
+        Bar("CPU of watching a stream, % of a core", None if failures else parts["cpu_percent"], CPU_BAR_PERCENT),
     ]
     print_bars(console, bars)
     settings = {**vars(asked), "core_of_relays": cores()[0], "core_of_load": cores()[1]}
-    result = {**about("eyes", settings), "watch_cpu_percent": costs, "windows": windows, "failures": failures}
+    result = {**about("eyes", settings), "watching_adds": parts, "windows": windows, "failures": failures}
     console.print(f"kept in {keep('eyes', result, bars)}", highlight=False)
     return 0 if all(bar.passed for bar in bars) else 1
 
