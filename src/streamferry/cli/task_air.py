@@ -55,10 +55,10 @@ _OPTIONS: dict[str, Any] = {
     "watch": Annotated[
         list[str] | None,
         typer.Option(
-            metavar="FAULT[=THRESHOLD[/SECONDS]]",
+            metavar="FAULT[=THRESHOLD[/SECONDS]][+switch]",
             show_default=False,
-            help="Watch the content: black, frozen, silent, low_bitrate or keyframes_far_apart; repeat it. `none`: no "
-            "longer.",
+            help="Watch the content: black, frozen, silent, low_bitrate or keyframes_far_apart; repeat it. With "
+            "+switch another input is shown instead, or the slate. `none`: no longer.",
         ),
     ],
     "return_after": Annotated[
@@ -102,14 +102,18 @@ def air_fields(arguments: dict[str, Any]) -> dict[str, Any]:
     return fields
 
 
-def _rule(text: str) -> tuple[str, dict[str, float]]:
-    name, _, rest = text.partition("=")
+def _rule(text: str) -> tuple[str, dict[str, float | bool]]:
+    told, plus, act = text.partition("+")
+    name, _, rest = told.partition("=")
     threshold, _, seconds = rest.partition("/")
+    numbers = {"threshold": threshold, "duration_s": seconds}
     try:
-        told = {"threshold": threshold, "duration_s": seconds}
-        return name, {field: float(value) for field, value in told.items() if value}
+        if plus and act != "switch":
+            raise ValueError
+        rule: dict[str, float | bool] = {field: float(value) for field, value in numbers.items() if value}
     except ValueError:
-        raise ValueError(f"--watch: {text} must be like silent or silent=-50/30") from None
+        raise ValueError(f"--watch: {text} must be like silent, silent=-50/30 or silent=-50/30+switch") from None
+    return name, {**rule, "switches": True} if plus else rule
 
 
 def _input(address: str, warm: bool) -> dict[str, Any]:

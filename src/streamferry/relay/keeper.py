@@ -13,6 +13,8 @@ from typing import Protocol
 
 from streamferry.media.errors import MediaError
 from streamferry.relay.backoff import Pauses
+from streamferry.relay.eyes.eyes import Eyes
+from streamferry.relay.eyes.judge import Judge
 from streamferry.relay.file_feed import FileFeed
 from streamferry.relay.flow import Flow
 from streamferry.relay.network import Network
@@ -46,14 +48,15 @@ class RunContext:
         log: "logging.LoggerAdapter[logging.Logger]",
         *,
         pulls: SharedPulls | None = None,
+        eyes: Eyes | None = None,
         on_attempt: Callable[[], None],
         on_moved: Callable[[Moved], None] = lambda moved: None,
         inspect: Callable[[float], object],
         claim: Claim | None = None,
     ) -> None:
-        """``pulls``: those that runs share. ``on_attempt``: called for each attempt that failed, ``on_moved`` when a
-        destination has asked to move. ``inspect``: checks the run, at a monotonic time.
-        ``claim``: asked before an order is followed; without it all are."""
+        """``pulls``: those that runs share. ``eyes``: without, nothing is watched. ``on_attempt``: called for each
+        attempt that failed, ``on_moved`` when a destination has asked to move. ``inspect``: checks the run, at a
+        monotonic time. ``claim``: asked before an order is followed; without it all are."""
         self.spec = spec
         self.flow = flow
         #: Those of the first destination.
@@ -61,13 +64,17 @@ class RunContext:
         #: Of several inputs: what is on air, and the feed of the first if that is a list, for its place in it.
         self.on_air: OnAir | None = None
         self.first_list: FileFeed | None = None
+        #: Of several inputs: who judges the content of what is on air.
+        self.judge: Judge | None = None
+        self.eyes = eyes
         self.network = network
         # Its own, if it shares none.
         self.pulls = pulls or SharedPulls()
         self.log = log
         self.on_attempt = on_attempt
         self.on_moved = on_moved
-        self._inspect = inspect
+        #: Checks the run, at a monotonic time.
+        self.look_at_run = inspect
         self.claim = claim or _may_always
         #: Done with the run's outcome, once that is decided.
         self.over: asyncio.Future[State] = asyncio.get_running_loop().create_future()
@@ -86,7 +93,7 @@ class RunContext:
     def note(self, end: End, phase: Phase) -> None:
         """Note the state of an end, and have the run checked."""
         end.enter(phase)
-        self._inspect(time.monotonic())
+        self.look_at_run(time.monotonic())
 
     async def pause(
         self, end: End, error: MediaError, backoff: Pauses, vitals: Vitals | None = None, *, may_fail: bool = True

@@ -92,6 +92,7 @@ class RelayRun:
         self._context = RunContext(
             *(spec, flow, vitals, network, log),
             pulls=pulls,
+            eyes=eyes,
             on_attempt=on_attempt,
             on_moved=on_moved,
             inspect=self._inspect,
@@ -312,7 +313,7 @@ class RelayRun:
             and now - self._context.advanced_at >= patience_s
         ):
             self._context.finish(State.FAILED)
-        return self._destinations.is_calm
+        return self._destinations.is_calm and not (self._watcher is not None and self._watcher.is_worried)
 
     def _note_extra(self, begins: bool, why: Reason) -> None:
         """Of a list: a file that is not of it begins, or does not go on."""
@@ -330,6 +331,9 @@ class RelayRun:
             self._watched = on_air
             self._watcher.clear()
         if verdict[0] is State.STREAMING and (on_air is None or on_air.shown is Shown.INPUT):
+            judge = self._context.judge
+            if judge is not None and judge.watch == self._context.spec.watch:
+                self._watcher.follow(judge)
             self._found = self._watcher.inspect(now, self._context.vitals.kbps_out)
         else:
             self._end_watching()

@@ -1,7 +1,7 @@
 """TaskSpec to and from the text that is sealed. Values that lists search by are in columns of their own."""
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import astuple, replace
 from datetime import datetime
 from typing import Annotated, Any
@@ -119,6 +119,7 @@ class _Stored(_AsTheyAre):
     #: Numbers of those that are for after the present item.
     after_item: list[int] = []
     watch: dict[str, tuple[float, float]] = {}
+    watch_switches: list[str] = []
 
 
 #: As they are stored: by names of the cloud API, since the first version.
@@ -172,11 +173,18 @@ def serialize_spec(spec: TaskSpec) -> str:
         pinned=spec.pinned,
         orders=[(one.number, one.at, None if one.item is None else _revealed(one.item)) for one in spec.orders],
         after_item=[one.number for one in spec.orders if one.after_item],
-        watch={fault.value: astuple(rule) for fault in ContentFault if (rule := spec.watch.rule(fault)) is not None},
+        watch={fault.value: (rule.threshold, rule.duration_s) for fault, rule in _rules(spec.watch)},
+        watch_switches=[fault.value for fault, rule in _rules(spec.watch) if rule.switches],
         source_form=_FORMS[spec.source_form],
         continue_strategy=int(spec.continue_strategy),
         watermark=None if watermark is None else (watermark.pos_x, watermark.pos_y, watermark.ratio),
     ).model_dump_json(exclude_defaults=True)
+
+
+def _rules(watch: Watch) -> Iterator[tuple[ContentFault, Rule]]:
+    for fault in ContentFault:
+        if (rule := watch.rule(fault)) is not None:
+            yield fault, rule
 
 
 def parse_spec(
@@ -234,7 +242,9 @@ def parse_spec(
                 Order(number, at, None if item is None else Item(*_parsed(item)), number in stored.after_item)
                 for number, at, item in stored.orders
             ),
-            watch=Watch(**{name: Rule(*rule) for name, rule in stored.watch.items()}) if stored.watch else NOTHING,
+            watch=Watch(**{name: Rule(*rule, name in stored.watch_switches) for name, rule in stored.watch.items()})
+            if stored.watch
+            else NOTHING,
             source_form=_FORM_OF[stored.source_form],
             continue_strategy=ContinueStrategy(stored.continue_strategy),
         )

@@ -11,6 +11,7 @@ from streamferry.relay.eyes.judge import (
     DEFAULTS,
     LEAST_DURATION_S,
     MOST_DURATION_S,
+    SWITCHING_FAULTS,
     THRESHOLDS,
     ContentFault,
     Rule,
@@ -21,10 +22,11 @@ from streamferry.tasks.errors import InvalidField
 
 @dataclass(frozen=True, slots=True)
 class RuleDraft:
-    """What is None has its default."""
+    """What is None has its default. ``switches``: see ``relay.eyes.judge.Rule``."""
 
     threshold: float | None = None
     duration_s: float | None = None
+    switches: bool = False
 
 
 #: What is watched for; all that is not in it is not.
@@ -42,7 +44,10 @@ def _decide_rule(fault: ContentFault, given: RuleDraft) -> Rule:
     rule = Rule(
         default.threshold if given.threshold is None else given.threshold,
         default.duration_s if given.duration_s is None else given.duration_s,
+        given.switches,
     )
+    if rule.switches and fault not in SWITCHING_FAULTS:
+        raise InvalidField(f"watch.{fault}.switches", Code.FIELD_WATCH_SWITCHES)
     for name, value, (least, most) in (
         ("threshold", rule.threshold, THRESHOLDS[fault]),
         ("duration_s", rule.duration_s, (LEAST_DURATION_S, MOST_DURATION_S)),

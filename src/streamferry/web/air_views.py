@@ -41,7 +41,7 @@ def show_air(spec: TaskSpec) -> dict[str, Any]:
         "slate": _show_slate(spec),
         "switching": show_switching(spec.switching),
         "watch": {
-            fault: RuleView(threshold=rule.threshold, duration_s=rule.duration_s)
+            fault: RuleView(threshold=rule.threshold, duration_s=rule.duration_s, switches=rule.switches)
             for fault in ContentFault
             if (rule := spec.watch.rule(fault)) is not None
         },

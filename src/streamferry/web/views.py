@@ -119,6 +119,8 @@ class RuleView(View):
 
     threshold: float
     duration_s: float
+    switches: bool
+    """Whether another input is shown then."""
 
 
 class FoundView(View):

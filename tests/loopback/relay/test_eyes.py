@@ -13,12 +13,13 @@ from scripted.camera import laid
 from scripted.destination import Destination
 from scripted.source import Source
 from scripted.waiting import until
-from streamferry.media.tag import SEQUENCE_HEADER, VIDEO, LaidTag, Tag
+from streamferry.media.tag import AUDIO, SEQUENCE_HEADER, VIDEO, LaidTag, Tag
 from streamferry.push import Outlet
 from streamferry.relay import RelaySpec
 from streamferry.relay.eyes.decoders import FfmpegDecoders
 from streamferry.relay.eyes.eyes import Eyes
 from streamferry.relay.eyes.judge import DEFAULTS, Rule, Watch
+from streamferry.relay.eyes.look import SOUND_FRAMES
 from streamferry.relay.eyes.watcher import Watcher
 from streamferry.relay.taps import Taps
 from streamferry.wire.flv import FLV_HEADER_BYTES, scan_tags
@@ -140,6 +141,42 @@ async def test_streams_of_all_sizes_share_the_decoders_and_what_is_damaged_harms
         await eyes.aclose()
     assert stages[1].told == []
     assert [faults for _, faults in stages[2].told] == [["black"]]
+
+
+async def test_a_child_that_hears_silence_first_says_so(eyes: Eyes, tmp_path: Path) -> None:
+    """A frame of silence has 6 bytes: a child that leaves out what it reads to see what comes never gave an answer."""
+    decoders = FfmpegDecoders()
+    clips = []
+    for tone in ("anullsrc=r=44100:cl=mono", "sine=440"):
+        path = tmp_path / "clip.flv"
+        arguments = [
+            "-y",
+            "-v",
+            "error",
+            "-nostdin",
+            "-f",
+            "lavfi",
+            "-i",
+            tone,
+            "-t",
+            "2",
+            "-c:a",
+            "aac",
+            "-ac",
+            "1",
+            str(path),
+        ]
+        await asyncio.to_thread(programs.run, [programs.ffmpeg(), *arguments])
+        data, tags = memoryview(path.read_bytes()), list[Tag]()
+        scan_tags(data, FLV_HEADER_BYTES, len(data), tags)
+        header, _, *frames = [bytes(body) for kind, _, body in tags if kind == AUDIO]
+        clips.append((header, frames[:SOUND_FRAMES]))
+    try:
+        levels = [await decoders.level(*clips[at]) for at in (0, 1, 0, 0, 1)]
+    finally:
+        await decoders.aclose()
+    assert sum(map(len, clips[0][1])) < 10 * SOUND_FRAMES
+    assert [level > -60 for level in levels] == [False, True, False, False, True]
 
 
 async def test_a_run_tells_what_is_wrong_and_when_it_is_over(relays, destination: Destination, source: Source) -> None:

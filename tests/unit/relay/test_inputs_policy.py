@@ -65,6 +65,12 @@ FROZEN_ONE = Health(alive_at=NOW, well_since=NOW - 100, content=FROZEN)
         ([WELL, WELL], SLATE, RULES, True, SLATE, None),
         ([WELL, WELL], 0, RULES, False, SLATE, None),
         ([WELL, WELL], SLATE, RULES, True, 1, (1, "on_air.by_hand")),
+        # Who pins an input has seen what is in it.
+        ([FROZEN_ONE, WELL], 0, RULES, True, 0, None),
+        ([WELL, FROZEN_ONE], 0, RULES, True, 1, (1, "on_air.by_hand")),
+        ([FROZEN_ONE, FROZEN_ONE], SLATE, RULES, True, 1, (1, "on_air.by_hand")),
+        ([FROZEN_ONE, WELL], SLATE, RULES, True, None, (1, "on_air.well")),
+        ([FROZEN_ONE], SLATE, RULES, True, None, None),
     ],
 )
 def test_what_is_on_air(
@@ -100,6 +106,17 @@ def test_what_is_kept_open(
     assert wanted_inputs(healths, [False, False, True], on_air, rules, NOW, pinned=pinned) == expected
 
 
+def test_an_input_is_well_from_the_end_of_its_fault_on():
+    """However long it has sent: it is not shown again at once."""
+    health = Health(alive_at=NOW, well_since=NOW - 100)
+    health.note_content(FROZEN, NOW - 50)
+    assert not health.is_well(NOW, 3.0)
+    health.note_content(None, NOW)
+    assert (health.is_well(NOW, 3.0), health.well_since) == (True, NOW)
+    health.note_content(None, NOW + 1)
+    assert health.well_since == NOW
+
+
 @given(
     st.lists(
         st.tuples(st.floats(0, 200), st.one_of(st.none(), st.floats(0, 200)), st.booleans()), min_size=1, max_size=5
@@ -111,7 +128,7 @@ def test_what_is_kept_open(
 def test_what_is_chosen_can_be_shown_and_stays(
     ages: list[tuple[float, float | None, bool]], on_air: int, pinned: int | None, returns: bool
 ) -> None:
-    """Whatever the inputs do: a choice is another than what is on air, is well or the slate, and is not taken back."""
+    """Whatever the inputs do: a choice is another than what is on air, can be shown, and is not taken back."""
     healths = [
         Health(NOW - age, None if well is None else NOW - max(age, well), FROZEN if is_frozen else None)
         for age, well, is_frozen in ages
@@ -123,7 +140,11 @@ def test_what_is_chosen_can_be_shown_and_stays(
         seen = [on_air]
         while choice is not None:
             assert choice.which not in seen
-            assert healths[choice.which].is_well(NOW, 3.0) if choice.which != SLATE else has_slate
+            if choice.which == SLATE:
+                assert has_slate
+            else:
+                health = healths[choice.which]
+                assert health.is_sending(NOW, 3.0) if choice.which == pinned else health.is_well(NOW, 3.0)
             seen.append(choice.which)
             choice = decide_input(healths, choice.which, rules, NOW, has_slate=has_slate, pinned=pinned)
 

@@ -201,6 +201,11 @@ class Fields:
         "must be copy, first, or a size with even sides such as 1280x720",
         "须为 copy、first，或边长为偶数的尺寸，如 1280x720",
     )
+    FIELD_WATCH_SWITCHES = ReasonCode(
+        "field.watch_switches",
+        "can be set for black, frozen and silent only",
+        "仅可用于 black、frozen 与 silent",
+    )
     FIELD_NO_SUCH_INPUT = ReasonCode(
         "field.no_such_input",
         "must be the number of an input, 0 to {count}, or the slate if the task has one",

@@ -29,7 +29,8 @@ _MIXED_FRAMES = 3
 _STEP_MS = 1_000
 _FRAME_MS = 20
 _INPUT = (
-    *("-v", "error", "-fflags", "nobuffer", "-probesize", "32", "-analyzeduration", "0", "-threads", "1"),
+    # Not with ``-fflags nobuffer``: that would throw away what is read to see what comes, of silence several frames.
+    *("-v", "error", "-probesize", "32", "-analyzeduration", "0", "-threads", "1"),
     *("-skip_loop_filter", "all", "-f", "flv", "-i", "pipe:0"),
 )
 # Single pixels, and no mean of many: grain is to be seen.
@@ -76,14 +77,11 @@ class FfmpegDecoders:
         """See ``Decoders``."""
         size_bytes = WIDTH * HEIGHT
         bodies = [(VIDEO, header), (VIDEO, keyframe)]
-        return (await self._eye.ask(bodies, lambda got: len(got) >= size_bytes, self.answer_s, twice=True))[
-            -size_bytes:
-        ]
+        return (await self._eye.ask(bodies, lambda got: len(got) >= size_bytes, self.answer_s))[-size_bytes:]
 
     async def level(self, header: bytes, sounds: Sequence[bytes]) -> float:
         """See ``Decoders``."""
-        # The first frame that a decoder gets is not given back.
-        count = len(sounds) - 1
+        count = len(sounds)
         bodies = [(AUDIO, header), *((AUDIO, body) for body in sounds)]
         answer = await self._ear.ask(bodies, lambda got: _levels_in(got) >= count, self.answer_s)
         levels = [_number(line[len(_LEVEL) :]) for line in answer.splitlines() if line.startswith(_LEVEL)]
@@ -121,11 +119,8 @@ class _Child:
         bodies: Sequence[tuple[int, bytes]],
         is_whole: Callable[[bytearray], bool],
         answer_s: float,
-        *,
-        twice: bool = False,
     ) -> bytes:
-        """Send the tags and return what comes back. ``twice``: the first question is asked twice, since a new child
-        keeps what it gets first. Raises Undecodable."""
+        """Send the tags and return what comes back, once it ``is_whole``. Raises Undecodable."""
         begin = b""
         try:
             if self._child is None or self._answers >= _MOST_ANSWERS:
@@ -138,9 +133,6 @@ class _Child:
                     redact=lambda _: "",
                 )
                 begin, self._answers = self._begin, 0
-                if twice:
-                    begin += self._serialize(bodies)
-                    self._answers += 1
             data = begin + self._serialize(bodies)
             self._answers += 1
             async with asyncio.timeout(answer_s):

@@ -38,12 +38,20 @@ class ContentFault(StrEnum):
     KEYFRAMES_FAR_APART = "keyframes_far_apart"
 
 
+#: Those for which an input can be switched: what is seen and heard of it, on the air or not.
+SWITCHING_FAULTS = (ContentFault.BLACK, ContentFault.FROZEN, ContentFault.SILENT)
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """When something is a fault. The unit of ``threshold`` is that of the module's table."""
+    """When something is a fault. The unit of ``threshold`` is that of the module's table.
+
+    ``switches``: a live input that has it is not shown while there is another one, or a slate.
+    """
 
     threshold: float
     duration_s: float
+    switches: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +78,12 @@ class Watch:
     def is_nothing(self) -> bool:
         """Whether nothing is watched for."""
         return all(getattr(self, one.name) is None for one in fields(self))
+
+    @property
+    def switching(self) -> "Watch":
+        """Only the rules that switch inputs."""
+        rules = {one.name: getattr(self, one.name) for one in fields(self)}
+        return Watch(**{name: rule for name, rule in rules.items() if rule is not None and rule.switches})
 
 
 #: Nothing is watched for.
@@ -114,22 +128,41 @@ class _Run:
 class Judge:
     """That of one stream. Times are monotonic."""
 
-    __slots__ = ("_anchor", "_runs", "_watch")
+    __slots__ = ("_anchor", "_runs", "noted_at", "watch")
 
     def __init__(self, watch: Watch) -> None:
-        self._watch = watch
+        self.watch = watch
         self._runs: dict[ContentFault, _Run] = {}
         # The first of the pictures that look the same.
         self._anchor: bytes | None = None
+        #: When something was last seen or heard.
+        self.noted_at = -inf
 
     def clear(self) -> None:
         """Nothing is known any more: what comes next is another stream, or the same after a break."""
         self._runs.clear()
         self._anchor = None
+        self.noted_at = -inf
+
+    def forget_sending(self) -> None:
+        """It has not been sent till now: nothing is known of how that goes."""
+        for fault in (ContentFault.LOW_BITRATE, ContentFault.KEYFRAMES_FAR_APART):
+            self._runs.pop(fault, None)
+
+    def doubts(self, fault: ContentFault) -> bool:
+        """Whether the last observation was bad: of pictures that do not change the second one is the first such."""
+        run = self._runs.get(fault)
+        return run is not None and run.count >= (2 if fault is ContentFault.FROZEN else 1)
+
+    @property
+    def is_worried(self) -> bool:
+        """Whether a fault may soon have lasted long enough."""
+        return any(run.count >= 2 for run in self._runs.values())
 
     def note_picture(self, at: float, picture: bytes) -> None:
         """A picture of ``WIDTH`` x ``HEIGHT``, one byte for each pixel, was sent."""
-        if (rule := self._watch.black) is not None:
+        self.noted_at = at
+        if (rule := self.watch.black) is not None:
             share = 1 - len(picture.translate(None, _BLACK)) / len(picture)
             is_black = share >= rule.threshold
             self._note(ContentFault.BLACK, at, share, is_bad=is_black)
@@ -138,7 +171,7 @@ class Judge:
                 self._anchor = None
                 self._runs.pop(ContentFault.FROZEN, None)
                 return
-        if (rule := self._watch.frozen) is not None:
+        if (rule := self.watch.frozen) is not None:
             percent = inf if self._anchor is None else difference(self._anchor, picture)
             is_same = percent <= rule.threshold
             if not is_same:
@@ -149,17 +182,18 @@ class Judge:
 
     def note_level(self, at: float, dbfs: float) -> None:
         """Sound was sent that is as loud; -inf: none at all."""
-        if (rule := self._watch.silent) is not None:
+        self.noted_at = at
+        if (rule := self.watch.silent) is not None:
             self._note(ContentFault.SILENT, at, dbfs, is_bad=dbfs < rule.threshold)
 
     def note_rate(self, at: float, kbps: float) -> None:
         """So much is sent."""
-        if (rule := self._watch.low_bitrate) is not None:
+        if (rule := self.watch.low_bitrate) is not None:
             self._note(ContentFault.LOW_BITRATE, at, kbps, is_bad=kbps < rule.threshold)
 
     def note_keyframes(self, at: float, seconds: float) -> None:
         """Two keyframes were so far apart, or so long there has been none."""
-        if (rule := self._watch.keyframes_far_apart) is not None:
+        if (rule := self.watch.keyframes_far_apart) is not None:
             self._note(ContentFault.KEYFRAMES_FAR_APART, at, seconds, is_bad=seconds > rule.threshold)
 
     def _note(self, fault: ContentFault, at: float, value: float, *, is_bad: bool) -> None:
@@ -176,7 +210,7 @@ class Judge:
         """What is wrong now, in the order of ``ContentFault``."""
         found = []
         for fault in ContentFault:
-            rule, run = self._watch.rule(fault), self._runs.get(fault)
+            rule, run = self.watch.rule(fault), self._runs.get(fault)
             if rule is None or run is None or run.count < 2 or now - run.last > STALE_S:
                 continue
             if now - run.since >= rule.duration_s:

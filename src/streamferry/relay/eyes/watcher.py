@@ -5,29 +5,20 @@ nothing between its looks.
 import logging
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
-from math import inf
 
-from streamferry.media.enhanced import codec_of
-from streamferry.media.tag import AUDIO, VIDEO, LaidTag
-from streamferry.reasons import Code, Reason
-from streamferry.relay.eyes.eyes import Eyes, Sample
-from streamferry.relay.eyes.judge import ContentFault, Finding, Judge, Watch
+from streamferry.media.tag import LaidTag
+from streamferry.relay.eyes.examine import EVERY_S, UNREADABLE_S, examine, found
+from streamferry.relay.eyes.eyes import Eyes
+from streamferry.relay.eyes.judge import Judge, Watch
 from streamferry.relay.eyes.look import Look, Seen
 from streamferry.relay.preview import HasHeaders
 from streamferry.relay.status import Found
 from streamferry.relay.taps import Taps
-from streamferry.wire.stills import still
 
 _log = logging.getLogger("streamferry.relay")
 
-#: From one look to the next, at least: a fault is to be seen within its duration and 5 s.
-EVERY_S = 3.5
 #: The longest time between two looks that follow each other: of the inspections, every 2 s at most.
 LONGEST_PAUSE_S = 6.0
-#: A stream that could not be decoded is left alone for so long.
-UNREADABLE_S = 60.0
-_AAC = b"\x0a"
 
 
 class Watcher:
@@ -50,22 +41,35 @@ class Watcher:
         self._look: Look | None = None
         self._look_at = 0.0
         self._found: tuple[Found, ...] = ()
-        # Counts what is watched: an answer about what was on air before is not for what is now.
+        # Counts what is watched: an answer about what was on air before is not waited for.
         self._era = 0
         #: Whether an answer of the eyes is to come.
         self.is_waiting = False
+
+    @property
+    def is_worried(self) -> bool:
+        """Whether something may soon be found, or be over: it is to be asked more often."""
+        return self._judge.is_worried and not self._found
 
     def update(self, watch: Watch) -> None:
         """Other rules. Begins anew if they differ."""
         if watch != self._watch:
             self._watch = watch
-            self._judge = Judge(watch)
             self.clear()
 
     def clear(self) -> None:
-        """Nothing is sent, or something else from now on."""
+        """Nothing is sent from now on, or something of which nothing is known."""
+        self._begin(Judge(self._watch))
+
+    def follow(self, judge: Judge) -> None:
+        """What is known of what is sent from now on is with that judge."""
+        if judge is not self._judge:
+            judge.forget_sending()
+            self._begin(judge)
+
+    def _begin(self, judge: Judge) -> None:
         self._end_look()
-        self._judge.clear()
+        self._judge = judge
         self._found = ()
         self._era += 1
         self.is_waiting = False
@@ -82,7 +86,7 @@ class Watcher:
         findings = self._judge.findings(now)
         if [one.fault for one in findings] != [one.fault for one in self._found]:
             known = {one.fault: one for one in self._found}
-            self._found = tuple(known.get(one.fault) or _found(one, now) for one in findings)
+            self._found = tuple(known.get(one.fault) or found(one, now) for one in findings)
         return self._found
 
     def _open_look(self, now: float) -> None:
@@ -116,47 +120,12 @@ class Watcher:
     def _note_seen(self, seen: Seen) -> None:
         """Called in the beat: nothing is decoded here."""
         self._end_look()
-        now, watch, era = self._clock(), self._watch, self._era
-        if seen.is_mute:
-            self._judge.note_level(now, -inf)
-        picture = sound = None
-        if watch.sees and seen.keyframe is not None and VIDEO in seen.headers:
-            picture = still(seen.headers[VIDEO], seen.keyframe)
-        header = seen.headers.get(AUDIO, b"")
-        if watch.silent is not None and seen.sounds and codec_of(AUDIO, header) == _AAC:
-            sound = header, seen.sounds
-        if picture is None and sound is None:
-            return
-        self.is_waiting = True
+        era = self._era
 
-        def tell(small: bytes | None, level: float | None) -> None:
-            if era != self._era:
-                return
-            self.is_waiting = False
-            if small is not None:
-                self._judge.note_picture(now, small)
-            if level is not None:
-                self._judge.note_level(now, level)
-            if (picture is not None and small is None) or (sound is not None and level is None):
-                self._look_at = self._clock() + UNREADABLE_S
+        def note_answer(is_readable: bool) -> None:
+            if era == self._era:
+                self.is_waiting = False
+                if not is_readable:
+                    self._look_at = self._clock() + UNREADABLE_S
 
-        self._eyes.put(Sample(picture, sound, tell))
-
-
-def _found(finding: Finding, now: float) -> Found:
-    since = datetime.now(UTC) - timedelta(seconds=now - finding.since)
-    return Found(finding.fault, since, _reason(finding.fault, finding.value or 0.0))
-
-
-def _reason(fault: ContentFault, value: float) -> Reason:
-    match fault:
-        case ContentFault.BLACK:
-            return Reason.of(Code.CONTENT_BLACK)
-        case ContentFault.FROZEN:
-            return Reason.of(Code.CONTENT_FROZEN)
-        case ContentFault.SILENT:
-            return Reason.of(Code.CONTENT_SILENT)
-        case ContentFault.LOW_BITRATE:
-            return Reason.of(Code.CONTENT_LOW_BITRATE, kbps=value)
-        case ContentFault.KEYFRAMES_FAR_APART:
-            return Reason.of(Code.CONTENT_KEYFRAMES_FAR_APART, seconds=value)
+        self.is_waiting = examine(seen, self._judge, self._watch, self._eyes, self._clock(), note_answer)

@@ -29,7 +29,7 @@ from streamferry.relay.spec import Input, RelaySpec
 from streamferry.relay.status import ItemChange, Playhead, Shown, Switch
 from streamferry.relay.vitals import Phase
 
-#: While what is on air is well, the next begins with a keyframe that has just come: not with its past, by which all
+#: While what is on air sends, the next begins with a keyframe that has just come: not with its past, by which all
 #: that follows would be late. After so long it begins with what it has.
 FRESH_MS = 40
 KEYFRAME_PATIENCE_S = 10.0
@@ -273,7 +273,7 @@ class InputsKeeper:
             return True
         if self._chosen != SLATE:
             health = self._inputs[self._chosen].health
-            if not health.is_well(now, self._context.spec.switching.switch_after_s):
+            if not health.is_sending(now, self._context.spec.switching.switch_after_s):
                 return True
         if self._waits_for is None or self._waits_for[0] != which:
             self._waits_for = which, now

@@ -59,6 +59,8 @@ class ListInput:
 
     #: A list has no past to begin with.
     kept_ms = 0
+    #: Whoever made it wants to show what is in it.
+    judge = None
 
     def __init__(
         self,

@@ -11,9 +11,11 @@ from streamferry.prepare.processing import LIVE_ENCODER, Processing
 from streamferry.relay.backoff import Backoff
 from streamferry.relay.drift import Drift
 from streamferry.relay.encoded import open_encoded
+from streamferry.relay.eyes.judge import Judge
 from streamferry.relay.feed import LiveFeed
 from streamferry.relay.flow import LiveFlow
 from streamferry.relay.header_forms import check_h264
+from streamferry.relay.inputs.content import InputContent
 from streamferry.relay.inputs.feed_inlet import FeedInlet
 from streamferry.relay.inputs.policy import Health
 from streamferry.relay.inputs.run_form import RunForm
@@ -40,6 +42,7 @@ class LiveInput:
         self, context: RunContext, spec: Input, flow: LiveFlow, scratch: memoryview, run_form: RunForm
     ) -> None:
         self.health = Health()
+        self._content = InputContent(context, self.health)
         self.error: MediaError | None = None
         self._context = context
         self._spec = spec
@@ -62,6 +65,11 @@ class LiveInput:
     def is_open(self) -> bool:
         """See ``RunningInput``."""
         return self._standby is not None and self._standby.has_start
+
+    @property
+    def judge(self) -> Judge | None:
+        """See ``RunningInput``."""
+        return self._content.judge
 
     @property
     def kept_ms(self) -> int:
@@ -93,6 +101,7 @@ class LiveInput:
             else:
                 if standby.has_start and standby.media_at == now:
                     self.health.note_alive(now, pause_s)
+        self._content.visit(now, self._standby, is_on_air=feed is not None)
 
     def take(self, now: float, *, goes_on: bool) -> LiveFeed:
         """See ``RunningInput``."""
@@ -116,9 +125,10 @@ class LiveInput:
 
     def release(self, now: float) -> None:
         """See ``RunningInput``."""
+        headers = [] if self._feed is None else self._feed.source_headers
         self._feed = None
         if self._inlet is not None:
-            self._standby = self._stand_by(self._inlet, now)
+            self._standby = self._stand_by(self._inlet, now, headers=headers)
 
     def lose(self, error: MediaError) -> None:
         """See ``RunningInput``."""
@@ -186,8 +196,10 @@ class LiveInput:
         self._lost = asyncio.get_running_loop().create_future()
         self._standby = self._stand_by(inlet, time.monotonic(), first_media_s)
 
-    def _stand_by(self, inlet: LiveInlet, now: float, first_media_s: float = 0.0) -> Standby:
-        return Standby(inlet, self._scratch, now, first_media_s=first_media_s, check=self._check)
+    def _stand_by(
+        self, inlet: LiveInlet, now: float, first_media_s: float = 0.0, headers: Sequence[Tag] = ()
+    ) -> Standby:
+        return Standby(inlet, self._scratch, now, first_media_s=first_media_s, check=self._check, headers=headers)
 
     def check_form(self) -> None:
         """More is known of the form that it is to have: if it is another, it is opened again."""

@@ -3,10 +3,10 @@
 Inputs are in order of preference, numbered from 0; ``SLATE`` is what is shown while none of them can be.
 
     first rule that holds                                              on air is
-    an input is pinned by hand, and on air or well                     that one
+    an input is pinned by hand, and sends                              that one, whatever there is to see
     the slate is pinned by hand                                        the slate
-    the input on air is well, or has been down for less than           the same, until one that comes before it in
-      ``switch_after_s``                                               order has been well for ``return_after_s``
+    nothing is wrong with the content of the input on air, and it      the same, until one that comes before it in
+      has been silent for less than ``switch_after_s``                 order has been well for ``return_after_s``
     the slate is on air                                                the first that has been well for SETTLED_S
     an input is well                                                   the first of those
     anything else                                                      the slate, or if there is none the same
@@ -56,7 +56,8 @@ class Health:
     alive_at: float = -math.inf
     #: Since when media has come without a pause of ``switch_after_s``; None while it does not.
     well_since: float | None = None
-    #: What is wrong with its content, if it is looked at: such an input is not well, however much it sends.
+    #: What is wrong with its content, if that is a reason to show another: such an input is not well, however much it
+    #: sends. See ``relay.inputs.content``.
     content: Reason | None = None
 
     def note_alive(self, now: float, pause_s: float) -> None:
@@ -69,9 +70,19 @@ class Health:
         """It is closed, or has nothing that could be shown."""
         self.well_since = None
 
+    def note_content(self, why: Reason | None, now: float) -> None:
+        """Something is wrong with its content, or nothing any more: then it is well from now on only."""
+        if why is None and self.content is not None and self.well_since is not None:
+            self.well_since = now
+        self.content = why
+
+    def is_sending(self, now: float, pause_s: float) -> bool:
+        """Whether it could be shown, whatever there is to see."""
+        return self.well_since is not None and now - self.alive_at < pause_s
+
     def is_well(self, now: float, pause_s: float) -> bool:
         """Whether it could be shown."""
-        return self.well_since is not None and self.content is None and now - self.alive_at < pause_s
+        return self.content is None and self.is_sending(now, pause_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,12 +108,14 @@ def decide_input(
     """What is to be on air instead of ``on_air``; None: that stays. See the table of the module."""
     pause_s = rules.switch_after_s
     well = [number for number, health in enumerate(healths) if health.is_well(now, pause_s)]
-    stays = on_air != SLATE and healths[on_air].content is None and now - healths[on_air].alive_at < pause_s
+    sends = on_air != SLATE and now - healths[on_air].alive_at < pause_s
     if pinned is not None:
-        if pinned == on_air and (stays or pinned == SLATE):
+        # Who pins an input has seen what is in it.
+        if pinned == on_air and (sends or pinned == SLATE):
             return None
-        if pinned != on_air and (pinned in well or (pinned == SLATE and has_slate)):
+        if pinned != on_air and (has_slate if pinned == SLATE else healths[pinned].is_sending(now, pause_s)):
             return Choice(pinned, _BY_HAND)
+    stays = sends and healths[on_air].content is None
     if stays:
         if not rules.returns or pinned is not None:
             return None

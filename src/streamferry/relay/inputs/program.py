@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 from streamferry.media.errors import SourceError
 from streamferry.reasons import Reason
+from streamferry.relay.eyes.judge import Judge
 from streamferry.relay.flow import Feed, LiveFlow
 from streamferry.relay.inputs.held import HeldPicture, WatchedFeed
 from streamferry.relay.inputs.policy import SLATE
@@ -73,6 +74,9 @@ class Program:
         if before is not None:
             self._flow.release_feed()
             before.release(now)
+        # What leaves from here on is not judged as what was on air till now.
+        self._context.judge = target.judge or Judge(self._context.spec.watch)
+        self._context.look_at_run(now)
         taken = target.take(now, goes_on=goes_on)
         feed: Feed = taken
         if self.held is not None and target is not self.held[1]:

@@ -3,6 +3,7 @@
 from typing import Protocol
 
 from streamferry.media.errors import MediaError
+from streamferry.relay.eyes.judge import Judge
 from streamferry.relay.feed import LiveFeed
 from streamferry.relay.inputs.policy import Health
 
@@ -19,6 +20,10 @@ class RunningInput(Protocol):
     @property
     def is_open(self) -> bool:
         """Whether it could go on after a break, on air as it is."""
+
+    @property
+    def judge(self) -> Judge | None:
+        """Who judges its content, on the air or not; None: nothing is switched for that."""
 
     @property
     def kept_ms(self) -> int:

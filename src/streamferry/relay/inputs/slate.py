@@ -35,6 +35,8 @@ class SlateInput:
     """A ``RunningInput``, which is not told to close."""
 
     kept_ms = 0
+    #: Whoever made it wants to show what is in it.
+    judge = None
 
     def __init__(
         self,

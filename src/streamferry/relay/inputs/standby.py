@@ -2,6 +2,8 @@
 air at once, from a keyframe on.
 """
 
+from collections.abc import Sequence
+
 from streamferry.media.enhanced import HeaderKey, headers_in, tag_kind
 from streamferry.media.errors import SourceStalled
 from streamferry.media.stamps import signed_delta_ms
@@ -24,7 +26,7 @@ class Standby:
     """Pulls its inlet, which stays its owner's.
 
     ``first_media_s``: for so long its first media is waited for, if that is longer than the inlet's own patience.
-    ``check``: see ``relay.feed.LiveFeed``.
+    ``check``: see ``relay.feed.LiveFeed``. ``headers``: of a session that was on the air, which sends them once.
     """
 
     __slots__ = (
@@ -52,6 +54,7 @@ class Standby:
         *,
         first_media_s: float = 0.0,
         check: Check | None = None,
+        headers: Sequence[Tag] = (),
     ) -> None:
         self._inlet = inlet
         self._scratch = scratch
@@ -70,6 +73,8 @@ class Standby:
         #: When media last came; and the bytes received.
         self.media_at = now
         self.bytes_in = 0
+        for tag in headers:
+            self._keep(tag, now)
 
     @property
     def has_start(self) -> bool:

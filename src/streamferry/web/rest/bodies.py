@@ -83,6 +83,9 @@ class RuleBody(Body):
     ``silent``: level in dBFS (-60). ``low_bitrate``: kbit/s (100). ``keyframes_far_apart``: seconds (10)."""
     duration_s: Annotated[float, Strict()] | None = None
     """How long it has to last: 10, 30, 20, 20 and 20."""
+    switches: Switch | None = None
+    """Whether a live input that has it is not shown while there is another input, or a slate; for ``black``,
+    ``frozen`` and ``silent``."""
 
 
 class SwitchRequest(Body):
@@ -270,7 +273,9 @@ def _to_air(body: NewTask | TaskPatch) -> dict[str, Any]:
     if body.switching is not None:
         given["switching"] = SwitchingDraft(**dict(body.switching))
     if body.watch:
-        given["watch"] = {fault: RuleDraft(rule.threshold, rule.duration_s) for fault, rule in body.watch.items()}
+        given["watch"] = {
+            fault: RuleDraft(rule.threshold, rule.duration_s, bool(rule.switches)) for fault, rule in body.watch.items()
+        }
     return given
 
 

@@ -19,20 +19,21 @@ async def watch_of(rest: Rest, task_id: str) -> Watch:
 
 async def test_what_is_watched_for_comes_to_the_relay_with_defaults(rest: Rest) -> None:
     """A change takes the place of all of it; what does not mention it leaves it; null ends it."""
-    made = await rest.create(watch={"black": {}, "silent": {"threshold": -50.0, "duration_s": 5.0}})
+    silent = {"threshold": -50.0, "duration_s": 5.0, "switches": True}
+    made = await rest.create(watch={"black": {}, "silent": silent})
     path = f"/tasks/{made['task_id']}"
     assert made["watch"] == {
-        "black": {"threshold": 0.98, "duration_s": 10.0},
-        "silent": {"threshold": -50.0, "duration_s": 5.0},
+        "black": {"threshold": 0.98, "duration_s": 10.0, "switches": False},
+        "silent": silent,
     }
     assert made["run"]["found"] == []
-    assert await watch_of(rest, made["task_id"]) == Watch(black=DEFAULTS.black, silent=Rule(-50.0, 5.0))
+    assert await watch_of(rest, made["task_id"]) == Watch(black=DEFAULTS.black, silent=Rule(-50.0, 5.0, switches=True))
     await rest.call("PATCH", path, {"title": "another"})
-    assert (await watch_of(rest, made["task_id"])).silent == Rule(-50.0, 5.0)
+    assert (await watch_of(rest, made["task_id"])).silent == Rule(-50.0, 5.0, switches=True)
     changed = await rest.call("PATCH", path, {"watch": {"frozen": {"duration_s": 60.0}}})
     assert list(changed["watch"]) == ["frozen"]
     sample = await rest.call("GET", f"{path}/request")
-    assert sample["rest_body"]["watch"] == {"frozen": {"threshold": 1.0, "duration_s": 60.0}}
+    assert sample["rest_body"]["watch"] == {"frozen": {"threshold": 1.0, "duration_s": 60.0, "switches": False}}
     assert (await rest.call("PATCH", path, {"watch": None}))["watch"] == {}
     assert await watch_of(rest, made["task_id"]) == NOTHING
 
@@ -45,6 +46,9 @@ async def test_what_is_watched_for_comes_to_the_relay_with_defaults(rest: Rest) 
         ({"frozen": {"duration_s": 0.5}}, "watch.frozen.duration_s"),
         ({"keyframes_far_apart": {"threshold": 61.0}}, "watch.keyframes_far_apart.threshold"),
         ({"blue": {}}, "watch.blue"),
+        ({"low_bitrate": {"switches": True}}, "watch.low_bitrate.switches"),
+        ({"keyframes_far_apart": {"switches": True}}, "watch.keyframes_far_apart.switches"),
+        ({"black": {"switches": 1}}, "watch.black.switches"),
         ({"black": {"share": 1}}, "watch.black.share"),
         ({"black": {"threshold": "much"}}, "watch.black.threshold"),
     ],
