@@ -72,7 +72,7 @@ class Fields:
         return self.add(name, made, label)
 
     def number(
-        self, name: str, label: str, value: float | None, write: Callable[[float | None], None], *, least: int = 1
+        self, name: str, label: str, value: float | None, write: Callable[[float | None], None], *, least: float = 1
     ) -> ui.number:
         """A number, or None while the user is typing."""
         made = ui.number(label, value=value, min=least, on_change=lambda event: self._note(name, write, event.value))

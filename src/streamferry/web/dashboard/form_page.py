@@ -27,6 +27,7 @@ from streamferry.web.dashboard.frame import Page, Visitor, frame, visitor
 from streamferry.web.dashboard.page_actions import PageActions
 from streamferry.web.dashboard.playlist_editor import PlaylistEditor
 from streamferry.web.dashboard.show import title_of
+from streamferry.web.dashboard.watch_editor import WatchEditor
 from streamferry.web.dashboard.watermark_editor import MarkEditor
 from streamferry.web.dashboard.widgets import card, empty
 from streamferry.web.dashboard.window_editor import WindowEditor
@@ -129,6 +130,7 @@ class _Form:
                 self._latency = self._draw_latency()
                 self._draw_connection("source_options", values.source_connection)
                 AirEditor(who, values.air, self._fields, pictures[1])
+                WatchEditor(who, values.watch, self._fields)
             with card(t("form.destination")):
                 DestinationEditor(who, "destination", values, self._fields)
                 self._draw_codecs()

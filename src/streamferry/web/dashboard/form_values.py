@@ -33,6 +33,7 @@ from streamferry.web.dashboard.destination_values import (
 from streamferry.web.dashboard.source_values import SourceValues as SourceValues
 from streamferry.web.dashboard.source_values import is_known, read_seconds, required
 from streamferry.web.dashboard.source_values import typed_address as typed_address
+from streamferry.web.dashboard.watch_values import WatchValues
 from streamferry.web.dashboard.window_values import WindowValues
 from streamferry.web.views import Kind, Strategy, TaskView
 
@@ -65,6 +66,7 @@ class FormValues:
     destination_connection: ConnectionValues = field(default_factory=ConnectionValues)
     destinations: DestinationsValues = field(default_factory=DestinationsValues)
     air: AirValues = field(default_factory=AirValues)
+    watch: WatchValues = field(default_factory=WatchValues)
     is_endless: bool = True
     loops: float | None = 1
     strategy: Strategy = Strategy.AT_BREAK
@@ -101,6 +103,7 @@ class FormValues:
             destination_connection=ConnectionValues.of(task.destination_options),
             destinations=DestinationsValues.of(task),
             air=AirValues.of(task),
+            watch=WatchValues.of(task.watch),
             is_endless=task.loops == -1,
             loops=max(1, task.loops),
             strategy=task.continue_strategy,
@@ -153,6 +156,7 @@ class FormValues:
         found |= find_address_problems("destination", self, to, server, rules)
         found |= self.destinations.judge(judge, rules)
         self.air.judge(judge, rules)
+        self.watch.judge(judge)
         for end, connection, usable in self._connections():
             found |= connection.find_problems(end, usable, rules)
         if self.callback_url and not is_known(self.callback_url, [seen.callback_url] if seen else []):
@@ -175,6 +179,7 @@ class FormValues:
             source_options=options["source_options"],
             **self._destination_draft(options["destination_options"]),
             **self.air.draft(),
+            watch=self.watch.draft(),
             **self.window.draft(now),
             loops=self._read_loops() if is_list else None,
             continue_strategy=ContinueStrategy[self.strategy.name] if is_list else None,

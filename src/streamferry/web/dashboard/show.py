@@ -11,7 +11,7 @@ from streamferry.relay.status import State
 from streamferry.web.dashboard.connection_values import CONNECT_LABELS
 from streamferry.web.dashboard.texts import Say, Translate
 from streamferry.web.dashboard.window_values import PRESETS
-from streamferry.web.views import DestinationView, RunView, Status, TaskView, TroubleView
+from streamferry.web.views import DestinationView, FoundView, RunView, Status, TaskView, TroubleView
 
 UNKNOWN = "–"
 # "File: https://... or /path", "代理：http://...".
@@ -136,10 +136,14 @@ def callback_trouble_of(task: TaskView, t: Translate) -> str:
     return t("callbacks.not_taken", tries=task.callback_failures) if task.callback_failures else ""
 
 
-def content_of(task: TaskView, say: Say) -> str:
+def found_in(task: TaskView) -> list[FoundView]:
     """What is wrong with the content that it sends."""
-    found = task.run.found if state_of(task) is State.STREAMING else []
-    whys = [Reason.of_told(one.model_dump()) for one in found]
+    return task.run.found if state_of(task) is State.STREAMING else []
+
+
+def content_of(task: TaskView, say: Say) -> str:
+    """The same in words."""
+    whys = [Reason.of_told(one.model_dump()) for one in found_in(task)]
     return " · ".join(say(why) for why in whys if why is not None)
 
 

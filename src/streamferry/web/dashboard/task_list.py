@@ -220,6 +220,7 @@ def row_of(task: TaskView, who: Visitor) -> dict[str, Any]:
         "title": show.title_of(task, t),
         "about": " · ".join((t(f"kind.{task.kind.value}"), task.group)),
         "problem": show.problem_of(task, t, who.say),
+        "content": [t(f"content.{one.fault}") for one in show.found_in(task)],
         "since": trouble.since_at.isoformat() if trouble else "",
         "callbacks": show.callback_trouble_of(task, t),
         "source": readable(task.sources[0].url),

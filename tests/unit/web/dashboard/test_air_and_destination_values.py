@@ -15,12 +15,14 @@ from streamferry.media.slate import Slate, SlateKind
 from streamferry.media.url import MediaUrl
 from streamferry.net.folders import Folders
 from streamferry.relay import State
+from streamferry.relay.eyes.judge import ContentFault, Rule, Watch
 from streamferry.relay.inputs.policy import Switching
 from streamferry.relay.spec import Latency
 from streamferry.store.records import TaskRecord
-from streamferry.tasks.draft import decide_spec
+from streamferry.tasks.draft import CLEARED, decide_spec
 from streamferry.tasks.model import TaskDestination, TaskInput, TaskItem, TaskKind, TaskSpec
 from streamferry.tasks.series import Series
+from streamferry.tasks.watching import decide_watch
 from streamferry.web.dashboard.air_values import InputValues
 from streamferry.web.dashboard.destination_values import FurtherDestination, shown_field
 from streamferry.web.dashboard.form_values import FormValues, SourceValues
@@ -81,6 +83,7 @@ def spec(**changed: object) -> TaskSpec:
         ),
         "slate": Slate(SlateKind.PICTURE, color="#336699", picture=PICTURE),
         "switching": Switching(5.0, 60.0, False),
+        "watch": Watch(black=Rule(0.9, 12.0, switches=True), low_bitrate=Rule(500.0, 30.0)),
         "start_at": NOW - timedelta(hours=1),
         "end_at": NOW + timedelta(hours=1),
         **changed,
@@ -128,9 +131,28 @@ def test_a_change_of_the_title_cleared_inputs_and_slate() -> None:
     assert "hidden" not in repr(values)
     values.title = "other"
     after = saved(values, before)
-    for name in ("inputs", "slate", "switching", "destinations"):
+    for name in ("inputs", "slate", "switching", "watch", "destinations"):
         assert getattr(after, name) == getattr(before, name), name
     assert after.title == "other"
+
+
+def test_what_the_content_is_watched_for_is_chosen_in_the_form() -> None:
+    """A rule that is switched on has its defaults, one that is switched off is gone, a copy has all of them; and a
+    number out of its range is refused at its field."""
+    before = spec()
+    for values in (FormValues.of(shown(before), ZONE), FormValues.copy(shown(before), ZONE, NOW, "")):
+        assert values.watch.is_set
+        rules = values.watch.rules
+        assert rules[ContentFault.BLACK].switches
+        rules[ContentFault.LOW_BITRATE].is_on = False
+        rules[ContentFault.SILENT].is_on = True
+        assert decide_watch(values.watch.draft()) == Watch(black=before.watch.black, silent=Rule(-60.0, 20.0))
+        rules[ContentFault.SILENT].threshold, rules[ContentFault.BLACK].duration_s = 3.0, None
+        wrong = values.find_problems(RULES, NOW)
+        assert {"watch.silent.threshold", "watch.black.duration_s"} <= set(wrong)
+        for rule in rules.values():
+            rule.is_on = False
+        assert values.watch.draft() is CLEARED
 
 
 @pytest.mark.parametrize("slate", [Slate(title="Soon", text="at 8"), Slate(SlateKind.LAST_FRAME, "A"), None])
