@@ -18,6 +18,7 @@ _GROUPS: dict[str, dict[str, tuple[str, str]]] = {
     "Service": {
         "serve": ("serve", "Run the service: dashboard, APIs, scheduler and workers."),
         "worker": ("worker", "Run a worker for a store, on this machine or another; list, cordon and drain workers."),
+        "cluster": ("cluster", "Run workers on a Ray cluster, as many as there is work for."),
         "key": ("key", "Make, list and disable access keys of the service."),
         "audit": (
             "audit",

@@ -17,6 +17,12 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     ),
     "worker uncordon": ("streamferry worker uncordon edge-3", "streamferry worker uncordon edge-3 --json"),
     "worker drain": ("streamferry worker drain edge-3", "streamferry worker drain edge-3 --wait"),
+    "cluster up": (
+        "STREAMFERRY_STORE=postgresql://... STREAMFERRY_SEAL_KEY=... streamferry cluster up",
+        "streamferry cluster up --address ray://head.example:10001 --min 2 --max 20 --capacity 200",
+    ),
+    "cluster status": ("streamferry cluster status", "streamferry cluster status --address ray://head.example:10001"),
+    "cluster down": ("streamferry cluster down", "streamferry cluster down --address ray://head.example:10001"),
     "key create": ("streamferry key create", "streamferry key create --read-only --data-dir /var/lib/streamferry"),
     "key list": ("streamferry key list", "streamferry key list --json"),
     "key disable": ("streamferry key disable AK...", "streamferry key disable AK... --data-dir /var/lib/streamferry"),

@@ -249,7 +249,7 @@ async def _explain_late(connection: AsyncConnection) -> list[_Waiting]:
     everybody = await placing.candidates(connection) if groups else []
     return [
         _Waiting(placement, encodes, explain_wait(Wanted("", read_labels_text(placement), encodes=encodes), everybody))
-        for placement, encodes in groups
+        for placement, encodes, _ in groups
     ]
 
 
@@ -291,6 +291,16 @@ async def count_late(connection: AsyncConnection) -> int:
     return int((await connection.execute(query.where(_is_late(now_ms())))).scalar_one())
 
 
+async def count_late_for(connection: AsyncConnection, labels: Collection[str], *, encodes: bool) -> int:
+    """How many of these another worker with these labels could take, which encodes or does not."""
+    groups = (await connection.execute(_LATE_GROUPS)).all()
+    return sum(
+        count
+        for placement, needs_encode, count in groups
+        if set(read_labels_text(placement)) <= set(labels) and (encodes or not needs_encode)
+    )
+
+
 def _is_late(now: sa.ColumnElement[int] | int) -> sa.ColumnElement[bool]:
     # A task is due some seconds before its window opens. Workers of a service that has just started, or whose store was
     # unavailable, have not asked yet.
@@ -303,12 +313,12 @@ def _is_late(now: sa.ColumnElement[int] | int) -> sa.ColumnElement[bool]:
     )
 
 
-#: What late tasks ask for: few kinds, however many tasks.
+#: What late tasks ask for, and how many of them: few kinds, however many tasks.
 _LATE_GROUPS = (
-    sa.select(task.c.placement, task.c.encodes)
+    sa.select(task.c.placement, task.c.encodes, sa.func.count())
     .select_from(run.join(task, task.c.id == run.c.task_id))
     .where(_is_late(now_ms()))
-    .distinct()
+    .group_by(task.c.placement, task.c.encodes)
 )
 
 

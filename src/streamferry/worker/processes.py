@@ -38,7 +38,7 @@ class WorkerProcesses:
     """``command`` makes the command line for the worker of a given id, which is sent ``settings``.
 
     ``on_death`` is called with the id of a child that died. ``silence_s``: how long one may send no sign of life.
-    ``pass_fds``: descriptors that they inherit.
+    ``pass_fds``: descriptors that they inherit. ``name``: what their ids begin with; by default the machine.
     """
 
     def __init__(
@@ -50,6 +50,7 @@ class WorkerProcesses:
         *,
         silence_s: float,
         pass_fds: Sequence[int] = (),
+        name: str = "",
     ) -> None:
         self._count = count
         self._command = command
@@ -59,7 +60,7 @@ class WorkerProcesses:
         self._pass_fds = pass_fds
         self._running = 0
         self._stopping = asyncio.Event()
-        self._name = f"{socket.gethostname()[:24]}-{secrets.token_hex(4)}"
+        self._name = name or f"{socket.gethostname()[:24]}-{secrets.token_hex(4)}"
 
     def stop(self) -> None:
         """Ask all children to exit; ``run`` returns when they have."""

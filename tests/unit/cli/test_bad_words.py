@@ -75,6 +75,7 @@ def nowhere(tmp_path: Path) -> dict[str, str]:
         "STREAMFERRY_CACHE_DIR": str(tmp_path / "cache"),
         "STREAMFERRY_URL": "http://127.0.0.1:1",
         "STREAMFERRY_CONFIG": "",
+        "RAY_ADDRESS": "127.0.0.1:1",
         "VOLC_ACCESSKEY": "AK",
         "VOLC_SECRETKEY": "planted-secret",
     }

@@ -134,6 +134,20 @@ async def test_why_a_task_waits(machines: Machines) -> None:
         assert not (await due.read_pending(connection)).late
 
 
+async def test_what_waits_asks_for_another_worker_only_where_it_could_take_it(machines: Machines) -> None:
+    """By its labels, and by whether it encodes: no number of other workers would help."""
+    await machines.make(1, placement=EU)
+    await machines.make(2)
+    await machines.make(4, codecs=Codecs.H264)
+    async with machines.store.read() as connection:
+        assert await due.count_late_for(connection, EU, encodes=True) == 0
+    await machines.be_late()
+    async with machines.store.read() as connection:
+        assert await due.count_late_for(connection, EU, encodes=True) == 7
+        assert await due.count_late_for(connection, (), encodes=True) == 6
+        assert await due.count_late_for(connection, ("region=us",), encodes=False) == 2
+
+
 async def test_tasks_of_one_source_share_a_worker(machines: Machines) -> None:
     """Lists and other sources spread."""
     for name in ("a", "b"):
