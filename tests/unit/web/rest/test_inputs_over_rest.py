@@ -201,7 +201,7 @@ async def test_what_cannot_be_is_refused_by_its_name(rest: Rest, change: dict[st
     ],
 )
 async def test_orders_need_something_to_switch_between(rest: Rest, call: str, body: dict[str, Any], field: str) -> None:
-    """A task with one source and no slate says what it needs; a file can be inserted into any."""
+    """A task with one source and no slate says what it needs; a file can be inserted into a list."""
     made = await rest.create()
     error = await rest.refusal(422, "POST", f"/tasks/{made['task_id']}/{call}", body)
     assert error["field"] == field
@@ -210,6 +210,9 @@ async def test_orders_need_something_to_switch_between(rest: Rest, call: str, bo
         "inserts"
     ]
     assert (insert["number"], insert["url"]) == (1, "https://h.example/x.mp4")
+    camera = await rest.create(kind="live", sources=[{"url": "rtmp://cam.example/live/one"}])
+    path = f"/tasks/{camera['task_id']}/insert"
+    assert (await rest.refusal(422, "POST", path, {"url": "https://h.example/x.mp4"}))["field"] == "url"
 
 
 async def test_orders_that_cannot_be_are_refused(rest: Rest) -> None:
