@@ -158,8 +158,8 @@ class Settings(BaseSettings):
     capacity_encodes: int | None = Field(
         None,
         ge=0,
-        description="Most tasks that one worker process takes for which it encodes: with a watermark, or `codecs: "
-        "h264`. 0: none. Empty: no limit.",
+        description="Most tasks that one worker process takes for which it encodes, or may have to: with a watermark, "
+        "or with `codecs` other than `any`. 0: none. Empty: no limit.",
     )
     labels: Annotated[tuple[str, ...], NoDecode, AfterValidator(read_labels)] = Field(
         (),

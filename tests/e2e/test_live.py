@@ -77,17 +77,19 @@ def test_hevc_live(
     assert probe.decode_errors(path) == ""
 
 
+@pytest.mark.parametrize("codecs", ["h264", "h264_if_needed"])
 def test_hevc_live_to_a_destination_of_h264(
     relay_to_end: ToEnd,
+    codecs: str,
     nginx: NginxRtmp,
     node_media_server: NodeMediaServer,
     clips: ClipFactory,
     publish: Publish,
 ) -> None:
-    """nginx-rtmp gets H.264 alone in one publish, flawless, and the sound as it is."""
+    """nginx-rtmp, which lists nothing, gets H.264 alone in one publish, flawless, and the sound as it is."""
     publish(clips("hevc"), node_media_server.url("cam"))
     node_media_server.wait_published("cam")
-    options = ("--codecs", "h264", "--duration", 8)
+    options = ("--codecs", codecs, "--duration", 8)
     done = relay_to_end(node_media_server.url("cam"), "--live", *options, "--to", nginx.url("out", "rec"))
     assert done.status == 0, done.output + done.errors
     nginx.wait_unpublished("out", "rec")

@@ -111,12 +111,13 @@ def test_hevc_arrives_as_enhanced_rtmp(
     assert probe.decode_errors(path) == ""
 
 
+@pytest.mark.parametrize("codecs", ["h264", "h264_if_needed"])
 def test_a_list_of_hevc_to_a_destination_of_h264(
-    relay_to_end: Callable[..., Finished], nginx: NginxRtmp, clips: ClipFactory
+    relay_to_end: Callable[..., Finished], nginx: NginxRtmp, clips: ClipFactory, codecs: str
 ) -> None:
     """It sets the form of its list, but for the codec: the H.264 beside it is copied, and no header changes."""
     names = [clips("hevc"), clips("two_seconds")]
-    done = relay_to_end(*names, "--codecs", "h264", "--to", nginx.url("out", "rec"))
+    done = relay_to_end(*names, "--codecs", codecs, "--to", nginx.url("out", "rec"))
     assert done.status == 0, done.output + done.errors
     arrived = probe.assert_flawless(recording_of(nginx, "out"))
     assert (arrived.video.codec, arrived.audio.codec) == ("h264", "aac")

@@ -18,8 +18,9 @@ CodecsOption = Annotated[
     str,
     typer.Option(
         "--codecs",
-        metavar="any|h264",
-        help="What the destination takes: any sends what the source has, h264 encodes to H.264 and AAC all else.",
+        metavar="any|h264|h264_if_needed",
+        help="What the destination is sent: any is what the source has, h264 only H.264 and AAC, h264_if_needed what "
+        "the destination says that it takes; all else is encoded to H.264 and AAC.",
     ),
 ]
 SilenceOption = Annotated[bool, typer.Option(help="Add a silent track where there is no sound.")]
@@ -33,9 +34,9 @@ DEFAULT_RATIO = 0.1
 
 
 def check_codecs(text: str | None) -> str | None:
-    """What a destination takes, by its name. Raises ValueError naming the option."""
-    if text not in (None, "any", "h264"):
-        raise ValueError("--codecs: must be any or h264")
+    """What a destination is sent, by its name. Raises ValueError naming the option."""
+    if text not in (None, "any", "h264", "h264_if_needed"):
+        raise ValueError("--codecs: must be any, h264 or h264_if_needed")
     return text
 
 

@@ -26,6 +26,7 @@ from streamferry.prepare.file import PreparedFile, PrepareProgress
 from streamferry.prepare.home import Home
 from streamferry.prepare.store import PreparedStore
 from streamferry.relay.prepared_list import PreparedList
+from streamferry.relay.spec import Codecs
 
 
 def prepare(
@@ -45,6 +46,8 @@ def prepare(
     """
     try:
         choices = FileChoices.parse(normalize, silence, watermark, watermark_pos, watermark_ratio, codecs)
+        if choices.codecs is Codecs.H264_IF_NEEDED:
+            raise ValueError("--codecs: what a destination takes is known when it is connected to; choose any or h264")
         urls = [parse_address("address", text) for text in address]
     except ValueError as error:
         typer.echo(f"streamferry prepare: {error}", err=True)

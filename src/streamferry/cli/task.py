@@ -101,8 +101,9 @@ CodecsTaken = Annotated[
     str | None,
     typer.Option(
         "--codecs",
-        metavar="any|h264",
-        help="What the destination takes; h264 encodes to H.264 and AAC all else.",
+        metavar="any|h264|h264_if_needed",
+        help="What the destination is sent; h264 encodes to H.264 and AAC all else, h264_if_needed what it does not "
+        "say that it takes.",
         show_default=False,
     ),
 ]

@@ -34,6 +34,9 @@ _SHORT_ID = 8
 _RATE_COLUMNS = 76
 _FAULTS = {"user_source": "the source", "user_destination": "the destination", "service": "the service"}
 
+#: What a destination is sent, where that is not what the source sends.
+_CODECS = {"h264": "H.264 and AAC only", "h264_if_needed": "H.264 and AAC where the destination lists nothing else"}
+
 
 def console() -> Console:
     """The console on standard output."""
@@ -183,7 +186,7 @@ def show_task(task: Mapping[str, Any]) -> None:
         ("loops", ("without end" if task["loops"] < 0 else str(task["loops"])) if task["kind"] == "vod" else ""),
         ("continues", task["continue_strategy"].replace("_", " ") if task["kind"] == "vod" else ""),
         ("latency", task.get("latency", "") if task["kind"] == "live" else ""),
-        ("codecs", "H.264 and AAC only" if task.get("codecs") == "h264" else ""),
+        ("codecs", _CODECS.get(task.get("codecs", ""), "")),
         ("runs on", ", ".join(task.get("placement", ()))),
         ("priority", str(task.get("priority") or "")),
         ("watermark", f"{mark['media_type']} at {mark['x']:g},{mark['y']:g}, {mark['ratio']:g} wide" if mark else ""),

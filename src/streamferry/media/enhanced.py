@@ -38,6 +38,8 @@ _ONE_TRACK, _MANY_CODECS = 0, 2
 # What ``codec_of`` gives for these, and for what names no codec.
 _H264, _AAC = (b"\x07", b"avc1", b""), (b"\x0a", b"mp4a", b"")
 _FOURCC_BYTES = 4
+# Codecs that FLV 10.1, or Chinese networks after it, have by number, and Enhanced RTMP by name.
+_LEGACY_FOURCCS = {(VIDEO, 12): "hvc1", (VIDEO, 13): "av01", (AUDIO, 2): ".mp3", (AUDIO, 14): ".mp3"}
 # The end of an AudioSpecificConfig: syncExtensionType, SBR, and that it is not present (ISO/IEC 14496-3, 1.6.2.1).
 _NO_SBR = b"\x56\xe5\x00"
 
@@ -189,6 +191,20 @@ def is_h264_or_aac(tag_type: int, body: "bytes | memoryview") -> bool:
     if tag_type == VIDEO:
         return codec_of(tag_type, body) in _H264
     return tag_type != AUDIO or codec_of(tag_type, body) in _AAC
+
+
+def fourcc_of(tag_type: int, body: "bytes | memoryview") -> str:
+    """The FourCC by which servers list the codec of a header or frame; empty for H.264, AAC and what names none.
+
+    What has no FourCC, as G.711, gets a name that no server lists.
+    """
+    if tag_type not in (VIDEO, AUDIO) or is_h264_or_aac(tag_type, body):
+        return ""
+    codec = codec_of(tag_type, body)
+    if len(codec) == _FOURCC_BYTES:
+        name = codec.decode("latin-1")
+        return name if name.isascii() and name.isprintable() else codec.hex()
+    return _LEGACY_FOURCCS.get((tag_type, codec[0]), f"flv {tag_type} {codec[0]}")
 
 
 def same_meaning(tag_type: int, header: bytes, other: bytes) -> bool:

@@ -121,6 +121,10 @@ class PeerRejected(PeerError):
     status = 0
 
 
+class PeerLacksCodecs(PeerRejected):
+    """It does not list what the stream is encoded in, and was asked before it got any."""
+
+
 class PeerBusy(PeerRejected):
     """The peer says that somebody publishes this stream already."""
 
@@ -215,6 +219,10 @@ class DestinationForbidden(DestinationError):
 
 class PublishRejected(DestinationError):
     """The destination answered and refused the stream."""
+
+
+class PublishLacksCodecs(PublishRejected):
+    """The destination does not list what the stream is encoded in."""
 
 
 class PublishBusy(PublishRejected):

@@ -23,6 +23,7 @@ from streamferry.media.errors import (
     PeerBusy,
     PeerClosed,
     PeerForbidden,
+    PeerLacksCodecs,
     PeerRefusedLogin,
     PeerRejected,
     PeerUnreachable,
@@ -34,6 +35,7 @@ from streamferry.net.connection import Connection, TlsConnection
 from streamferry.net.dial import Deadlines, DialOptions, dial_url, step
 from streamferry.reasons import Code, Reason, Value
 from streamferry.wire.rtmp.client import MAX_TALK
+from streamferry.wire.rtmp.connect import is_taken
 from streamferry.wire.rtmp.handshake import HELLO_BYTES, PACKET_BYTES
 from streamferry.wire.rtmp.session import (
     AuthenticationRequired,
@@ -83,12 +85,13 @@ def note_move(url: MediaUrl, place: Place) -> None:
         _moves.popitem(last=False)
 
 
-async def open_publish(url: MediaUrl, **network: Unpack[DialOptions]) -> RtmpLink:
+async def open_publish(url: MediaUrl, needs: frozenset[str] = frozenset(), **network: Unpack[DialOptions]) -> RtmpLink:
     """Connect and publish; media may be sent on the link.
 
+    ``needs``: FourCCs of what is to be published. A server that does not list them is left before it hears of a stream.
     Raises PeerUnreachable, PeerRejected or RemoteProtocolError; ValueError if ``url`` has no application or key.
     """
-    return await _open(url, Purpose.PUBLISH, network)
+    return await _open(url, Purpose.PUBLISH, network, needs)
 
 
 async def open_play(url: MediaUrl, **network: Unpack[DialOptions]) -> RtmpLink:
@@ -96,9 +99,9 @@ async def open_play(url: MediaUrl, **network: Unpack[DialOptions]) -> RtmpLink:
     return await _open(url, Purpose.PLAY, network)
 
 
-async def _open(url: MediaUrl, purpose: Purpose, network: DialOptions) -> RtmpLink:
+async def _open(url: MediaUrl, purpose: Purpose, network: DialOptions, needs: frozenset[str] = frozenset()) -> RtmpLink:
     name = Reason.of(Code.STEP_RTMP_SESSION, purpose=purpose.name.lower(), peer=url.authority)
-    opening = _Opening(url, purpose, network)
+    opening = _Opening(url, purpose, network, needs)
     async with step(name, network["deadlines"].session):
         return await opening.run()
 
@@ -106,10 +109,11 @@ async def _open(url: MediaUrl, purpose: Purpose, network: DialOptions) -> RtmpLi
 class _Opening:
     """The connections that it takes until a session is open, each asking in the way the last answer calls for."""
 
-    def __init__(self, url: MediaUrl, purpose: Purpose, network: DialOptions) -> None:
+    def __init__(self, url: MediaUrl, purpose: Purpose, network: DialOptions, needs: frozenset[str]) -> None:
         self._url = url
         self._purpose = purpose
         self._network = network
+        self._needs = needs
         self._options = network.get("options", NO_OPTIONS)
         self._place = Place.of(url)
         self._seen = {self._place.identity}
@@ -136,7 +140,7 @@ class _Opening:
             )
             connection = await self._dial()
             try:
-                answer = await _set_up(connection, session, self._purpose, self._network["deadlines"])
+                answer = await _set_up(connection, session, self._purpose, self._network["deadlines"], self._needs)
                 if answer is None:
                     _remember(self._url, asked_as)
                     return RtmpLink(connection, session)
@@ -226,9 +230,12 @@ def _remember(url: MediaUrl, asked_as: tuple[bool, bool]) -> None:
 
 
 async def _set_up(
-    connection: Connection, session: ClientSession, purpose: Purpose, deadlines: Deadlines
+    connection: Connection, session: ClientSession, purpose: Purpose, deadlines: Deadlines, needs: frozenset[str]
 ) -> ClientEvent | None:
-    """Negotiate until the server has accepted; returns None then, or what it answered instead."""
+    """Negotiate until the server has accepted; returns None then, or what it answered instead.
+
+    One that does not list what the stream ``needs`` is left before ``publish``, with which broadcasts begin.
+    """
     # Servers that want TLS close, or are silent, at the sight of anything else.
     may_want_tls = connection.peer.endswith(":443") and not isinstance(connection, TlsConnection)
     code = Code.STEP_RTMP_HANDSHAKE_443 if may_want_tls else Code.STEP_RTMP_HANDSHAKE
@@ -253,6 +260,9 @@ async def _set_up(
                 if events:
                     return None
                 events = session.receive(await _read(connection, name))
+                if not (events or session.is_connecting or is_taken(needs, session.peer_codecs)):
+                    codecs = ", ".join(sorted(needs - session.peer_codecs))
+                    raise PeerLacksCodecs(Code.PEER_LACKS_CODECS, peer=connection.peer, codecs=codecs)
                 talk += session.talk
                 if talk > MAX_TALK:
                     raise RemoteProtocolError(Code.PROTOCOL_RTMP_MUCH_TALK, count=MAX_TALK)

@@ -20,7 +20,10 @@ _OPENERS: dict[str, Callable[..., Awaitable[Session]]] = {
 }
 
 
-async def open_session(url: MediaUrl, **network: Unpack[DialOptions]) -> Session:
-    """Open a session by the scheme of the address: RTMP(S), SRT, or HLS over HTTP(S). Raises DestinationError."""
-    opener = _OPENERS.get(url.scheme, open_rtmp_session)
-    return await opener(url, **network)
+async def open_session(url: MediaUrl, needs: frozenset[str] = frozenset(), **network: Unpack[DialOptions]) -> Session:
+    """Open a session by the scheme of the address: RTMP(S), SRT, or HLS over HTTP(S). Raises DestinationError.
+
+    ``needs``: FourCCs that an RTMP server has to list, or PublishLacksCodecs is raised; the others list nothing.
+    """
+    opener = _OPENERS.get(url.scheme)
+    return await (open_rtmp_session(url, needs, **network) if opener is None else opener(url, **network))

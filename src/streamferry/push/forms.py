@@ -13,15 +13,16 @@ Specification: Adobe Video File Format 10.1, E.4.2 and E.4.3; Enhanced RTMP v2, 
 """
 
 import struct
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
-from streamferry.media.tag import AUDIO, EX_AUDIO_FORMAT, EX_VIDEO_HEADER, METADATA, SIDE_DATA, VIDEO, LaidTag
+from streamferry.media.enhanced import fourcc_of
+from streamferry.media.tag import AUDIO, EX_AUDIO_FORMAT, EX_VIDEO_HEADER, METADATA, SIDE_DATA, VIDEO, LaidTag, Tag
+from streamferry.wire.rtmp.connect import EVERYTHING, is_taken
 
 _AVC, _AAC = 7, 10
 _ENHANCED = {12: b"hvc1", 13: b"av01"}
-_EVERYTHING = "*"
 #: The list of a reader that takes Enhanced RTMP of everything.
-ENHANCED = frozenset((_EVERYTHING,))
+ENHANCED = frozenset((EVERYTHING,))
 # Enhanced packet types.
 _SEQUENCE, _FRAMES, _FRAMES_WITHOUT_OFFSET = 0, 1, 3
 _FORM_BYTES = 5
@@ -33,13 +34,18 @@ class Forms:
     """How the tags of a session are written. ``listed``: the codecs that the server lists."""
 
     def __init__(self, listed: Collection[str]) -> None:
+        self._listed = listed
         self._enhanced = {
-            number: fourcc for number, fourcc in _ENHANCED.items() if fourcc.decode() in listed or _EVERYTHING in listed
+            number: fourcc for number, fourcc in _ENHANCED.items() if is_taken((fourcc.decode(),), listed)
         }
         # The same in metadata, which names codecs by numbers, a FourCC being one.
         as_number = ((b"videocodecid", _as_number(b"avc1"), _AVC), (b"audiocodecid", _as_number(b"mp4a"), _AAC))
         enhanced = [(b"videocodecid", number, _as_number(fourcc)) for number, fourcc in self._enhanced.items()]
         self._numbers = [(_field(name, came), _field(name, leaves)) for name, came, leaves in (*as_number, *enhanced)]
+
+    def take(self, needed: Collection[str]) -> bool:
+        """Whether the server takes those codecs (``needed_of``), by what it lists."""
+        return is_taken(needed, self._listed)
 
     def concern(self, headers: list[LaidTag]) -> bool:
         """Whether a stream with these headers is to be written otherwise than it came."""
@@ -86,6 +92,11 @@ class Forms:
         packet = body[1]
         rest = body[2:] if packet == _FRAMES and fourcc == b"hvc1" else body[_FORM_BYTES:]
         return b"".join((bytes((EX_VIDEO_HEADER | frame | packet & 0x0F,)), fourcc, rest))
+
+
+def needed_of(headers: Iterable[Tag | LaidTag]) -> frozenset[str]:
+    """FourCCs of what a stream with these headers is encoded in, without H.264 and AAC."""
+    return frozenset(filter(None, (fourcc_of(tag[0], tag[2]) for tag in headers)))
 
 
 def _as_number(fourcc: bytes) -> int:

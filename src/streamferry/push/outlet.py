@@ -158,6 +158,17 @@ class Outlet:
             self._forms = forms
             self.needs_tags = True
 
+    def takes(self, needed: frozenset[str]) -> bool:
+        """Whether the peer of the present session, if there is one, takes those codecs (``forms.needed_of``)."""
+        forms = self.session.forms if self.session is not None else None
+        return forms is None or forms.take(needed)
+
+    def forget(self) -> None:
+        """Nothing of what is kept for a session to come is to be sent: it begins with what is offered next."""
+        if self.session is None:
+            self.queue.clear()
+            self.queue.needs_start = True
+
     def hand_on(self) -> None:
         """Remove the session; what is queued is for the next one, and begins where a viewer can."""
         follows = self.has_acked

@@ -11,11 +11,13 @@ from streamferry.media.errors import (
     PeerBusy,
     PeerClosed,
     PeerForbidden,
+    PeerLacksCodecs,
     PeerRefusedLogin,
     PeerRejected,
     PeerUnreachable,
     PeerUntrusted,
     PublishBusy,
+    PublishLacksCodecs,
     PublishRefusedLogin,
     PublishRejected,
 )
@@ -34,6 +36,8 @@ def as_destination_errors() -> Iterator[None]:
         raise DestinationUnreachable(error.why) from None
     except PeerUnreachable as error:
         raise DestinationAbsent(error.why).because_of(error) from None
+    except PeerLacksCodecs as error:
+        raise PublishLacksCodecs(error.why) from None
     except PeerBusy as error:
         raise PublishBusy(error.why) from None
     except PeerRefusedLogin as error:

@@ -352,11 +352,15 @@ class RtmpSession:
         self._connection.reset()
 
 
-async def open_rtmp_session(url: MediaUrl, **network: Unpack[DialOptions]) -> RtmpSession:
-    """Connect and publish. Raises DestinationUnreachable or PublishRejected."""
+async def open_rtmp_session(
+    url: MediaUrl, needs: frozenset[str] = frozenset(), **network: Unpack[DialOptions]
+) -> RtmpSession:
+    """Connect and publish, if the server lists what the stream ``needs``. Raises DestinationUnreachable or
+    PublishRejected.
+    """
     try:
         with as_destination_errors():
-            link = await open_publish(url, **network)
+            link = await open_publish(url, needs, **network)
     except RemoteProtocolError as error:
         raise DestinationUnreachable(Code.DESTINATION_NOT_RTMP, why=error.why) from None
     return RtmpSession(link)

@@ -10,14 +10,21 @@ import asyncio
 import time
 from contextlib import suppress
 
-from streamferry.media.errors import DestinationError, PublishRejected
+from streamferry.media.errors import (
+    DestinationClosed,
+    DestinationError,
+    DestinationSenderFailed,
+    PublishLacksCodecs,
+    PublishRejected,
+)
 from streamferry.net.first_ended import until_first_ended
 from streamferry.push import Session, open_session
 from streamferry.reasons import Code, Reason
+from streamferry.relay import backoff
 from streamferry.relay.branch import Way
 from streamferry.relay.destination_backoff import DestinationBackoff
 from streamferry.relay.keeper import KeeperTask, RunContext, SourceKeeper
-from streamferry.relay.spec import Destination
+from streamferry.relay.spec import Codecs, Destination
 from streamferry.relay.status import Moved, State
 from streamferry.relay.vitals import Phase, Vitals
 
@@ -27,6 +34,8 @@ MOVES_S = 60.0
 BESIDE_S = 10.0
 #: A stream whose keyframes are further apart is cut anywhere, when its session is due to be followed by another.
 ROTATE_PATIENCE_S = 15.0
+# A session that is closed without a word may have been by a network; two of them are no accident.
+_CLOSES = 2
 
 
 class DestinationKeeper:
@@ -46,12 +55,14 @@ class DestinationKeeper:
         self.wanted = wanted
         self.task = KeeperTask("destination", vitals.destination)
         self._moved_at = float("-inf")
+        # Sessions in a row that were closed soon, of a stream that may be what is not taken.
+        self._closes = 0
 
     async def keep(self) -> None:
         """Publish to the destination."""
         context, flow, destination = self._context, self._context.flow, self._vitals.destination
         loop = asyncio.get_running_loop()
-        backoff = DestinationBackoff()
+        tries = DestinationBackoff()
         lost_at: float | None = None
         self._moved_at = float("-inf")
         while True:
@@ -62,22 +73,47 @@ class DestinationKeeper:
             context.note(destination, Phase.CONNECTING)
             tried_at = loop.time()
             try:
-                error = await self._publish(await self._open(), backoff, lost_at)
+                error = await self._publish(await self._open(), tries, lost_at)
                 if error is None:
                     continue
                 lost_at = loop.time()
+                is_refused = self._is_refusal(error, lost_at - tried_at)
             except DestinationError as refused:
                 error = refused
-            backoff.note_failure(error, loop.time() - tried_at)
+                is_refused = isinstance(error, PublishLacksCodecs)
+            if is_refused and context.encode():
+                context.log.info("%s", error)
+                error.forget_trace()
+                continue
+            tries.note_failure(error, loop.time() - tried_at)
             # One of several that cannot work is no reason to end the others.
             may_fail = not context.spec.others
-            await context.pause(destination, backoff.told(error), backoff, self._vitals, may_fail=may_fail)
+            await context.pause(destination, tries.told(error), tries, self._vitals, may_fail=may_fail)
 
     async def _open(self) -> Session:
-        return await open_session(self.wanted.url, **self._context.network.options(self.wanted.options))
+        network = self._context.network.options(self.wanted.options)
+        return await open_session(self.wanted.url, self._needs, **network)
+
+    @property
+    def _needs(self) -> frozenset[str]:
+        """What the destination has to list, or it is encoded; nothing where the task says otherwise."""
+        context = self._context
+        return context.flow.needs if context.spec.codecs is Codecs.H264_IF_NEEDED else frozenset()
+
+    def _is_refusal(self, error: DestinationError, lasted_s: float) -> bool:
+        """Whether the way a session ended says that the destination does not take what it listed, or was not asked.
+
+        In words, or by closing twice; or this machine could not put it into what the destination is sent.
+        """
+        if not self._needs or lasted_s >= backoff.GOOD_AFTER_S:
+            self._closes = 0
+            return False
+        self._closes = self._closes + 1 if isinstance(error, DestinationClosed) else 0
+        is_told = type(error) in (PublishRejected, PublishLacksCodecs, DestinationSenderFailed)
+        return is_told or self._closes >= _CLOSES
 
     async def _publish(
-        self, session: Session, backoff: DestinationBackoff, lost_at: float | None
+        self, session: Session, tries: DestinationBackoff, lost_at: float | None
     ) -> DestinationError | None:
         """Publish in that session, and in those that take its place: why the last was lost; None: another follows."""
         context, way, loop = self._context, self._way, asyncio.get_running_loop()
@@ -105,7 +141,7 @@ class DestinationKeeper:
                 if lost.done():
                     way.detach_session()
                     if not is_asked:
-                        backoff.note_session(loop.time() - began_at)
+                        tries.note_session(loop.time() - began_at)
                         session.lead_next()
                         return lost.result()
                 if beside is None:

@@ -11,6 +11,7 @@ from typing import Protocol, TypeVar
 from streamferry.media.errors import DestinationError, MediaError, SourceError
 from streamferry.media.tag import START, LaidTag
 from streamferry.push import Outlet, Session
+from streamferry.push.forms import needed_of
 from streamferry.relay.branch import Branch, Way, pass_on
 from streamferry.relay.fast_loops import AnyFastPath
 from streamferry.timeline import Timeline
@@ -107,6 +108,11 @@ class Flow:
         """What a destination or a viewer must have before the next frame."""
         raise NotImplementedError
 
+    @property
+    def needs(self) -> frozenset[str]:
+        """FourCCs of what is to be sent next, without H.264 and AAC."""
+        return needed_of(self.headers)
+
     def detach_feed(self) -> None:
         """Stop pulling and close the feed."""
         raise NotImplementedError
@@ -166,6 +172,7 @@ class LiveFlow(Flow):
         "_lead",
         "_on_inspect",
         "_others",
+        "encode",
         "timeline",
     )
 
@@ -184,6 +191,8 @@ class LiveFlow(Flow):
         # The first destination, whose outlet is ``outlet``, and all others.
         self._lead = self.branch(outlet)
         self._others: Sequence[Branch] = ()
+        #: See ``RunContext``.
+        self.encode: Callable[[], bool] = lambda: False
 
     @property
     def bytes_in(self) -> int:
@@ -235,6 +244,17 @@ class LiveFlow(Flow):
             self._feed.close()
         self.release_feed()
         self.has_media.clear()
+
+    def forget_feed(self) -> None:
+        """Stop pulling, and send nothing of what is kept for destinations that are not there."""
+        self.detach_feed()
+        for branch in (self._lead, *self._others):
+            branch.outlet.forget()
+
+    def _is_taken(self) -> bool:
+        """Whether each destination that is there takes what the headers in force say."""
+        needed = self.needs
+        return not needed or all(branch.outlet.takes(needed) for branch in (self._lead, *self._others))
 
     @property
     def lead(self) -> Branch:
@@ -323,6 +343,8 @@ class LiveFlow(Flow):
                 self._lose(self._feed_lost, error)
             if self.timeline.header_changes != self._header_changes:
                 self._header_changes = self.timeline.header_changes
+                if not self._is_taken() and self.encode():
+                    laid.clear()
                 for branch in (self._lead, *self._others):
                     branch.outlet.note_headers(self.headers)
             if laid and not self.has_media.is_set():

@@ -75,6 +75,9 @@ class RunContext:
         self.on_moved = on_moved
         #: Checks the run, at a monotonic time.
         self.look_at_run = inspect
+        #: Has all that is not H.264 and AAC encoded from here on, because a destination does not take it; gives
+        #: whether that is done now, which is once, and where the task allows it.
+        self.encode: Callable[[], bool] = lambda: False
         self.claim = claim or _may_always
         #: Done with the run's outcome, once that is decided.
         self.over: asyncio.Future[State] = asyncio.get_running_loop().create_future()
@@ -205,6 +208,9 @@ class SourceKeeper(Protocol):
 
     def follow_orders(self, before: RelaySpec) -> None:
         """Its sources are the same, but not what is asked for (``RelaySpec.on_air_key``)."""
+
+    def encode(self, before: RelaySpec) -> None:
+        """The context's spec has everything encoded now, and nothing more of what was sent so far may be sent."""
 
     def look(self, now: float) -> None:
         """Called at each inspection of the run."""

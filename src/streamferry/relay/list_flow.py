@@ -4,11 +4,12 @@ It is inspected less often than a live one as long as all is plain, because noth
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from streamferry.media.errors import DestinationError
-from streamferry.media.tag import LaidTag
+from streamferry.media.tag import LaidTag, Tag
 from streamferry.push import Outlet, Session
+from streamferry.push.forms import needed_of
 from streamferry.relay.file_feed import FileFeed
 from streamferry.relay.flow import CALM_INSPECT_S, INSPECT_S, Flow
 
@@ -17,6 +18,7 @@ class ListFlow(Flow):
     """Visited by the beat. The feed stays attached from its first item to the end of the run."""
 
     __slots__ = (
+        "_ahead",
         "_feed",
         "_on_inspect",
         "_session_lost",
@@ -28,11 +30,23 @@ class ListFlow(Flow):
         self._on_inspect = on_inspect
         self._feed: FileFeed | None = None
         self._session_lost: asyncio.Future[DestinationError] | None = None
+        # Headers of the file that was opened last.
+        self._ahead: Sequence[Tag] = ()
 
     @property
     def headers(self) -> list[LaidTag]:
         """See ``Flow``."""
         return [] if self._feed is None else self._feed.headers
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """See ``Flow``."""
+        return needed_of((*self.headers, *self._ahead))
+
+    def takes(self, headers: Sequence[Tag]) -> bool:
+        """Whether the destination that is there takes the file with these headers, which plays next."""
+        self._ahead = headers
+        return self.outlet.takes(needed_of(headers))
 
     def attach_feed(self, feed: FileFeed) -> None:
         """Play what the feed is given."""

@@ -126,6 +126,10 @@ class ListKeeper:
                 continue
             if reader is None:
                 continue
+            if not self._flow.takes(reader.file.headers) and self._context.encode():
+                reader.close()
+                # This ends here: the list begins anew.
+                await asyncio.Event().wait()
             self._context.note(self._source, Phase.UP)
             self._context.flow.has_media.set()
             feed.put(loop, index, reader)
@@ -159,6 +163,15 @@ class ListKeeper:
             if feed is not None:
                 feed.follow(before.items, spec.items)
         self.task.restart(self.keep)
+
+    def encode(self, before: RelaySpec) -> None:
+        """See ``SourceKeeper``: what plays is prepared anew, and goes on where it was."""
+        feed, place = self._feed, self._context.spec.playhead
+        self._context.flow.has_media.clear()
+        if feed is not None:
+            place = feed.playhead or place
+            feed.skip_to(place)
+        self.task.restart(lambda: self._keep_from(place))
 
     def follow_orders(self, before: RelaySpec) -> None:
         """Go on with the next item, or play a file beside the list."""

@@ -53,9 +53,12 @@ class LiveKeeper:
 
     async def keep(self) -> None:
         """Play one session after another."""
+        self._encodes = False
+        await self._keep()
+
+    async def _keep(self) -> None:
         context, flow, source = self._context, self._flow, self._source
         backoff = Backoff(eager_attempts=_EAGER_ATTEMPTS)
-        self._encodes = False
         # Of another source nothing is known, but that the last child may still be at the same camera.
         memory = self._memory = SourceMemory(FfmpegMemory(self._memory.children.child))
         while True:
@@ -130,6 +133,12 @@ class LiveKeeper:
             self._drift = Drift()
             self._has_played = False
         self.task.restart(self.keep)
+
+    def encode(self, before: RelaySpec) -> None:
+        """See ``SourceKeeper``: it is opened anew, through the encoder."""
+        self._flow.forget_feed()
+        self._encodes = True
+        self.task.restart(self._keep)
 
     def follow_orders(self, before: RelaySpec) -> None:
         """Does nothing: there is nothing else to show."""

@@ -41,7 +41,7 @@ class ListChoices(Protocol):
 
     @property
     def codecs(self) -> Codecs:
-        """What the destination takes."""
+        """What the destination is sent."""
 
     @property
     def pre_download(self) -> bool:

@@ -31,7 +31,7 @@ from streamferry.relay.live_keeper import LiveKeeper
 from streamferry.relay.network import Network
 from streamferry.relay.prepared_list import PreparedList
 from streamferry.relay.preview import Preview, Viewer
-from streamferry.relay.spec import RelaySpec, RunKind
+from streamferry.relay.spec import Codecs, RelaySpec, RunKind
 from streamferry.relay.status import (
     Found,
     ItemChange,
@@ -106,6 +106,12 @@ class RelayRun:
             self._source = LiveKeeper(self._context, flow, scratch)
         else:
             self._source = InputsKeeper(self._context, flow, scratch, store, beat, on_item, on_switch)
+        # What was asked for; what the context has may have been decided for its destinations (``_encode``).
+        self._wanted = spec
+        self._encodes = False
+        self._context.encode = self._encode
+        if isinstance(flow, LiveFlow):
+            flow.encode = self._encode
         self._destinations = RunDestinations(self._context, flow, self._source)
         self._limits_changed = asyncio.Event()
         self._verdict: Verdict = (State.PREPARING if kind is RunKind.LIST else State.CONNECTING, None, None)
@@ -217,7 +223,10 @@ class RelayRun:
         session of its own after the old one was unpublished; the others do not notice. Another latency holds from now
         on, in the open sessions. Limits count from the run's beginning.
         """
-        before, self._context.spec = self._context.spec, spec
+        asked, self._wanted = self._wanted, spec
+        self._encodes = self._encodes and not _decides_anew(asked, spec)
+        before, self._context.spec = self._context.spec, self._decided
+        spec = self._context.spec
         self._limits_changed.set()
         if self._source.task.is_running:
             if spec.list_key != before.list_key:
@@ -232,6 +241,21 @@ class RelayRun:
             self._watcher.update(spec.watch)
         if len(spec.destinations) != len(before.destinations) and self._destinations.is_running:
             self._publish(self._destinations.observe(time.monotonic()))
+
+    @property
+    def _decided(self) -> RelaySpec:
+        return replace(self._wanted, codecs=Codecs.H264) if self._encodes else self._wanted
+
+    def _encode(self) -> bool:
+        """See ``RunContext.encode``."""
+        context = self._context
+        if context.spec.codecs is not Codecs.H264_IF_NEEDED or not self._source.task.is_running:
+            return False
+        context.log.info("a destination does not take what is sent: it is encoded to H.264 and AAC")
+        before, self._encodes = context.spec, True
+        context.spec = self._decided
+        self._source.encode(before)
+        return True
 
     def _join_beat(self) -> None:
         """Be visited as often as the spec asks for."""
@@ -353,3 +377,11 @@ class RelayRun:
         if self._verdict != before:
             self._context.log.info("%s%s", state, f": {why}" if why else "")
         self._on_change(self.status)
+
+
+def _decides_anew(before: RelaySpec, after: RelaySpec) -> bool:
+    """Whether what was encoded for the destinations of the one may have no need of it in the other."""
+    kept = {(one.url, one.options) for one in after.destinations}
+    return (before.inputs, before.codecs) != (after.inputs, after.codecs) or any(
+        (one.url, one.options) not in kept for one in before.destinations
+    )

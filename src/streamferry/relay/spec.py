@@ -23,7 +23,7 @@ from streamferry.relay.status import START, Playhead
 from streamferry.timeline.pace import LEAD_MS as LEAD_MS
 
 ENDLESS = -1
-#: Longer lists than the cloud API takes are refused, so that a spec fits any front end.
+#: As in the cloud API, so that a spec fits any front end.
 MAX_ITEMS = 30
 #: Destinations of one relay.
 MAX_DESTINATIONS = 10
@@ -35,7 +35,6 @@ PUSH_SCHEMES = frozenset(("rtmp", "rtmps", "srt", "http", "https"))
 MAX_INPUTS = 5
 #: Shorter pauses are those of a network and of a server that restarts; a day is as good as never.
 LEAST_SWITCH_S, MOST_SWITCH_S = 1.0, 86_400.0
-# They have no port of their own.
 _PORT_NEEDED = frozenset(("srt", "udp"))
 
 
@@ -107,10 +106,11 @@ class Latency(Enum):
 
 
 class Codecs(Enum):
-    """What a destination is sent: what the source sends (any), or only H.264 and AAC: all else is encoded to them."""
+    """What it is sent: what the source sends, only H.264 and AAC, or what it lists; else that is encoded to H.264."""
 
     ANY = "any"
     H264 = "h264"
+    H264_IF_NEEDED = "h264_if_needed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +158,7 @@ class RelaySpec:
 
     ``watermark`` is laid over the picture: of files once, when they are prepared, of a live stream all the time.
     ``silence``: sources without sound get silent AAC. ``latency``: of a live source. ``codecs``: what the
-    destination takes. ``source_options`` and ``destination_options``: how these peers are reached and what they are
+    destination is sent. ``source_options`` and ``destination_options``: how these peers are reached and what they are
     told, all sources alike. ``others``: further destinations, in order, besides the first one, whose id is
     ``destination_id``.
 

@@ -164,7 +164,7 @@ class TaskSpec(TaskTexts):
 
     ``end_at``: ``times.NEVER`` is no end. ``series``: windows that recur; ``start_at`` and ``end_at`` are those of the
     one that runs or comes next. ``loops``: -1 endless, else at least 1; of no meaning for live. ``pre_download``: keep
-    files in the cache. ``latency``: of a live source, of no meaning for a list. ``codecs``: what the destination takes.
+    files in the cache. ``latency``: of a live source, of no meaning for a list. ``codecs``: what is sent.
     ``placement``: labels of the worker that it needs, and ``priority``: which task is taken first; see ``placement``.
     ``source_options``: of all sources. ``watermark``: as it
     was given, or as the store has it. ``destination`` and what begins with that word are of the first destination;
@@ -226,9 +226,9 @@ class TaskSpec(TaskTexts):
 
     @property
     def encodes(self) -> bool:
-        """Whether its worker has to encode for it."""
+        """Whether its worker has to encode for it, or may have to."""
         brings_into_form = (self.inputs or self.slate is not None) and not self.switching.normalize.copies
-        return self.watermark is not None or self.codecs is Codecs.H264 or bool(brings_into_form)
+        return self.watermark is not None or self.codecs is not Codecs.ANY or bool(brings_into_form)
 
     @property
     def overlaps(self) -> bool:

@@ -313,7 +313,7 @@ class TaskView(View):
     latency: Latency
     """Of a live source; a list has none."""
     codecs: Codecs
-    """What the destination takes."""
+    """What the destination is sent."""
     placement: list[str]
     """Labels that its worker must have."""
     priority: int

@@ -21,7 +21,7 @@ NOWHERE = "rtmp://127.0.0.1:1/live/key"
         (["a.mp4", "--to", NOWHERE, "--offset", "-1"], "offset"),
         (["a.mp4", "--to", NOWHERE, "--offset", "3", "--end-offset", "2"], "end offset"),
         (["a.mp4", "--to", NOWHERE, "--duration", "0"], "duration"),
-        (["a.mp4", "--to", NOWHERE, "--codecs", "hevc"], "--codecs: must be any or h264"),
+        (["a.mp4", "--to", NOWHERE, "--codecs", "hevc"], "--codecs: must be any, h264 or h264_if_needed"),
         (["rtmp://127.0.0.1:1/a/b", "rtmp://127.0.0.1:1/a/c", "--live", "--to", NOWHERE], "source"),
         (["a.mp4"] * 31 + ["--to", NOWHERE], "30"),
         (["rtmp://127.0.0.1:1/nokey", "--to", NOWHERE], "sources"),

@@ -105,6 +105,11 @@ class Peers:
         "peer.redirects_in_a_circle", "{peer} redirects in a circle", "{peer} 循环重定向"
     )
     PEER_REFUSED = ReasonCode("peer.refused", "{peer} refused: {words}", "{peer} 拒绝：{words}")
+    PEER_LACKS_CODECS = ReasonCode(
+        "peer.lacks_codecs",
+        "{peer} does not list {codecs} among the codecs that it takes",
+        "{peer} 声明支持的编码中不包括 {codecs}",
+    )
     PEER_ENDED_AT_ONCE = ReasonCode(
         "peer.ended_at_once", "{peer} ended the stream at once: {words}", "{peer} 立即结束了流：{words}"
     )

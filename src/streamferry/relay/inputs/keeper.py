@@ -127,6 +127,11 @@ class InputsKeeper:
 
     follow_orders = update
 
+    def encode(self, before: RelaySpec) -> None:
+        """See ``SourceKeeper``: all inputs are opened anew."""
+        self._flow.forget_feed()
+        self.update(before)
+
     def _follow_spec(self, before: RelaySpec | None) -> None:
         spec, known = self._context.spec, list(zip(self._specs, self._inputs, strict=True))
         self._run_form.follow(spec.switching.normalize)

@@ -118,8 +118,8 @@ class TaskFields(Body):
     """How often media of a live source is moved on: every 80 ms (low), 160 ms (normal, the default) or 320 ms (dense).
     The longer, the less a stream costs. Of no meaning for a list."""
     codecs: Codecs | None = None
-    """What the destination takes: h264 encodes to H.264 and AAC what is anything else; any (the default) sends what the
-    source sends."""
+    """What the destination is sent: any (the default) is what the source sends, h264 only H.264 and AAC, h264_if_needed
+    what it says that it takes. All else is encoded to H.264 and AAC."""
     placement: Annotated[list[Annotated[str, Field(max_length=128)]], Field(max_length=MAX_LABELS)] | None = None
     """Labels that its worker must have, as ``region=eu``. Empty (the default): any worker."""
     priority: Annotated[int, Strict(), Field(ge=LOWEST_PRIORITY, le=HIGHEST_PRIORITY)] | None = None

@@ -4,6 +4,8 @@ Specification: Adobe RTMP 1.0, section 7.2.1.1; Enhanced RTMP v2, "Enhancing Net
 GoAway of Facebook's ingest servers.
 """
 
+from collections.abc import Collection
+
 from streamferry.media.peer_options import PeerOptions
 from streamferry.media.url import MediaUrl
 from streamferry.wire.amf0 import Amf0Value
@@ -17,6 +19,14 @@ _CAN_RECONNECT = 0x01
 # Names in ``flashVer``. FMSc/1.0 is what Akamai asks of encoders, as OBS says; FMLE makes some servers ask for
 # a user and a password, which they do not ask of players.
 _ENCODER, _PLAYER = "FMLE/3.0 (compatible; FMSc/1.0)", "LNX 9,0,124,2"
+
+#: What a server lists that takes everything.
+EVERYTHING = "*"
+
+
+def is_taken(needed: Collection[str], listed: Collection[str]) -> bool:
+    """Whether a server that lists these takes all those codecs. H.264 and AAC, which each takes, are not among them."""
+    return EVERYTHING in listed or all(one in listed for one in needed)
 
 
 def connect_fields(

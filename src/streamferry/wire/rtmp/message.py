@@ -268,6 +268,10 @@ def split_aggregate(stamp_ms: int, payload: "bytes | memoryview") -> list[Tag]:
     return [(tag_type, (tag_stamp_ms + moved_ms) & 0xFFFFFFFF, body) for tag_type, tag_stamp_ms, body in tags]
 
 
+# FourCcInfoMask of Enhanced RTMP v2: CanDecode and CanForward; CanEncode (2) says nothing of what is taken.
+_CAN_TAKE = 0x01 | 0x04
+
+
 def codecs_of(connected: Command) -> frozenset[str]:
     """What the answer to connect lists (Enhanced RTMP v2, "Enhancing NetConnection connect Command"): as a list, or as
     an object with what can be done with each.
@@ -276,6 +280,9 @@ def codecs_of(connected: Command) -> frozenset[str]:
     for value in connected.values:
         if isinstance(value, dict):
             for name in ("fourCcList", "videoFourCcInfoMap", "audioFourCcInfoMap"):
-                if isinstance(listed := value.get(name), list | dict):
+                listed = value.get(name)
+                if isinstance(listed, list):
                     found |= {one for one in listed if isinstance(one, str)}
+                elif isinstance(listed, dict):
+                    found |= {one for one, can in listed.items() if not isinstance(can, float) or int(can) & _CAN_TAKE}
     return frozenset(found)

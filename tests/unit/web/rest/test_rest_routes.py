@@ -181,6 +181,8 @@ async def test_the_codecs_of_a_destination_are_set_kept_and_changed(rest: Rest, 
     assert (task["codecs"], (await rest.create())["codecs"]) == ("h264", "any")
     assert (await rest.call("PATCH", path, {"title": "kept"}))["codecs"] == "h264"
     assert (await rest.actions.get_task(task["task_id"])).spec.codecs is Codecs.H264
+    assert (await rest.call("PATCH", path, {"codecs": "h264_if_needed"}))["codecs"] == "h264_if_needed"
+    assert (await rest.actions.get_task(task["task_id"])).spec.codecs is Codecs.H264_IF_NEEDED
     assert (await rest.call("PATCH", path, {"codecs": "any"}))["codecs"] == "any"
     assert (await rest.call("GET", path))["codecs"] == "any"
     refused = await rest.refusal(422, "PATCH", path, {"codecs": "h265"})

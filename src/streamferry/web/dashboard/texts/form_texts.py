@@ -6,6 +6,10 @@ from streamferry.reasons import Code
 TEXTS = {
     "codecs.any": ("the source's codecs", "与来源相同"),
     "codecs.h264": ("only H.264 and AAC: all else is encoded", "仅 H.264 和 AAC（其他格式将转码）"),
+    "codecs.h264_if_needed": (
+        "what the destination lists: all else becomes H.264 and AAC",
+        "推流目标声明支持的编码（其他格式将转码为 H.264 和 AAC）",
+    ),
     "content.black": ("Black picture", "画面全黑"),
     "content.frozen": ("Picture that stands still", "画面静止"),
     "content.keyframes_far_apart": ("Keyframes far apart", "关键帧间隔过大"),
