@@ -128,7 +128,8 @@ class InputsKeeper:
     follow_orders = update
 
     def encode(self, before: RelaySpec) -> None:
-        """See ``SourceKeeper``: all inputs are opened anew."""
+        """See ``SourceKeeper``: all inputs are opened anew, and the list is prepared anew."""
+        self._program.put_aside(time.monotonic())
         self._flow.forget_feed()
         self.update(before)
 

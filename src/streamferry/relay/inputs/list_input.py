@@ -187,7 +187,11 @@ class ListInput:
     def update(self, spec: RelaySpec) -> None:
         """The list was edited: what plays continues if the new list has it."""
         before, self._context.spec = self._context.spec, spec
-        if self._keeper.task.is_running and spec.list_key != before.list_key:
+        if not self._keeper.task.is_running:
+            return
+        if spec.codecs is not before.codecs:
+            self._keeper.encode(before)
+        elif spec.list_key != before.list_key:
             self._keeper.update(before)
         elif self._keeper.task.is_running and spec.orders != before.orders:
             self._keeper.follow_orders(before)
