@@ -56,6 +56,7 @@ def task(status: Status, state: State, reason: str = "", *, tries: int | None = 
         slate=None,
         switching=show_switching(SWITCHING),
         pinned=None,
+        inserts=[],
         watch={},
         destination_options={},
         run=RunView(
