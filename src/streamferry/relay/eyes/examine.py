@@ -13,8 +13,9 @@ from streamferry.relay.eyes.look import Seen
 from streamferry.relay.status import Found
 from streamferry.wire.stills import still
 
-#: From one look to the next, at least: a fault is to be seen within its duration and 5 s.
-EVERY_S = 3.5
+#: From the end of a look to the next, at least. It begins with one of the inspections, every 2 s, and takes a keyframe:
+#: where these come every 4 s or more often, looks are 4 s apart at most. A fault is seen within its duration and 5 s.
+EVERY_S = 1.9
 #: A stream that could not be decoded is left alone for so long.
 UNREADABLE_S = 60.0
 _AAC = b"\x0a"

@@ -94,7 +94,6 @@ class Watcher:
         rule = watch.keyframes_far_apart
         if not watch.sees and watch.silent is None and rule is None:
             return
-        self._look_at = now + EVERY_S
         gaps_from_s = None if rule is None else max(0.0, rule.threshold - LONGEST_PAUSE_S)
         self._look = Look(self._headers.headers, self._note_seen, self._note_gap, gaps_from_s)
         self._taps.add(self._take)
@@ -120,6 +119,7 @@ class Watcher:
     def _note_seen(self, seen: Seen) -> None:
         """Called in the beat: nothing is decoded here."""
         self._end_look()
+        self._look_at = self._clock() + EVERY_S
         era = self._era
 
         def note_answer(is_readable: bool) -> None:

@@ -8,13 +8,15 @@ until a look finds that it is over, also over sessions that end and begin.
 from streamferry.media.enhanced import tag_kind
 from streamferry.media.tag import AUDIO, KEYFRAME, SEQUENCE_HEADER, VIDEO, Tag
 from streamferry.reasons import Reason
-from streamferry.relay.eyes.examine import EVERY_S, UNREADABLE_S, examine, reason_of
+from streamferry.relay.eyes.examine import UNREADABLE_S, examine, reason_of
 from streamferry.relay.eyes.judge import NOTHING, ContentFault, Judge, Watch
 from streamferry.relay.eyes.look import SOUND_FRAMES, Seen
 from streamferry.relay.inputs.policy import Health
 from streamferry.relay.inputs.standby import Standby
 from streamferry.relay.keeper import RunContext
 
+#: From one look at a standby to the next: it has a keyframe at any time.
+EVERY_S = 3.5
 #: How often it is seen to.
 _VISIT_S = 0.5
 #: An input that was at fault, is open again, and of which nothing can be seen for so long, is as good as any.
