@@ -5,7 +5,7 @@ Each test opens the pages that it is about. What an answer of the service shows 
 
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +119,8 @@ def test_a_task_through_its_life_by_hand(
     expect(files.first).to_contain_text("two_seconds")
     expect(chip).to_have_text("Streaming")
 
+    insert_by_hand(page, clips("two_seconds"))
+
     page.get_by_role("button", name="More").click()
     page.get_by_text("As API request").click()
     expect(page.get_by_role("dialog")).to_contain_text("/live/***")
@@ -144,6 +146,44 @@ def test_a_task_through_its_life_by_hand(
     page.wait_for_url("**/dashboard/tasks")
     nginx.wait_unpublished("seen")
     expect(page.get_by_text("Seen", exact=True)).to_have_count(0)
+
+
+def insert_by_hand(page: Page, clip: Path) -> None:
+    """Files are inserted on the page of a list that streams: refused, taken back, played; and an item is skipped."""
+    waiting = page.get_by_role("list", name="Files that wait to be played").get_by_role("listitem")
+    expect(page.get_by_text("No file waits to be played.")).to_be_visible()
+
+    def ask(when: str) -> Locator:
+        page.get_by_role("button", name="Insert a file").click()
+        dialog = page.get_by_role("dialog", name="Insert a file")
+        dialog.get_by_label("File: https").fill(str(clip))
+        dialog.get_by_label("When").click()
+        page.get_by_role("option", name=when).click()
+        return dialog
+
+    dialog = ask("At a time")
+    take = dialog.get_by_role("button", name="Insert", exact=True)
+    take.click()
+    wrong = dialog.locator(".q-field--error")
+    expect(wrong).to_have_count(1)
+    expect(wrong).to_contain_text("At")
+    # What only the store can tell.
+    dialog.get_by_label("At", exact=True).fill("2026-01-01T20:00")
+    take.click()
+    expect(wrong).to_contain_text("must be in the future")
+    dialog.get_by_label("At", exact=True).fill((datetime.now() + timedelta(minutes=30)).strftime("%Y-%m-%dT%H:%M"))
+    # By the keyboard alone from here on.
+    take.press("Enter")
+    expect(dialog).to_be_hidden()
+    expect(waiting).to_have_count(1)
+    expect(waiting).to_contain_text(clip.name)
+    waiting.get_by_role("button", name=f"Do not play {clip.name}").press("Enter")
+    expect(waiting).to_have_count(0)
+
+    ask("Now").get_by_role("button", name="Insert", exact=True).click()
+    expect(page.get_by_role("tabpanel", name="Events")).to_contain_text("An inserted file")
+    page.get_by_role("button", name="Skip to the next item").click()
+    expect(page.get_by_text("What plays ends at its next keyframe.")).to_be_visible()
 
 
 def test_what_is_wrong_is_said_at_its_field(page: Page, clips: ClipFactory) -> None:

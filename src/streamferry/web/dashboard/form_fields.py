@@ -8,7 +8,6 @@ from nicegui import ui
 from nicegui.elements.mixins.validation_element import ValidationElement
 
 from streamferry.reasons import Reason
-from streamferry.web.dashboard.form_values import FormValues
 from streamferry.web.dashboard.show import label_of
 from streamferry.web.dashboard.texts import Say
 
@@ -50,8 +49,7 @@ _Field = TypeVar("_Field", bound=ValidationElement[Any])
 class Fields:
     """The fields shown now. A field is checked once the user has left it, and all of them once saving was tried."""
 
-    def __init__(self, values: FormValues, say: Say, find_problems: Callable[[], dict[str, Reason]]) -> None:
-        self.values = values
+    def __init__(self, say: Say, find_problems: Callable[[], dict[str, Reason]]) -> None:
         self._sentence = say
         self._find_problems = find_problems
         self._shown: dict[str, _Told] = {}

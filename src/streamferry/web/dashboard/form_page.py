@@ -117,7 +117,7 @@ class _Form:
         self._ahead = ahead
         self._who, self._page_actions, self._values, self._groups = who, page_actions, values, groups
         self._leave_to = leave_to
-        self._fields = Fields(values, who.say, self._find_problems)
+        self._fields = Fields(who.say, self._find_problems)
         self._vod_only: list[ui.element] = []
         t = who.t
         with ui.column().classes("form"):

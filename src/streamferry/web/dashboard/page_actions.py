@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import AsyncIterator, Collection, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from streamferry.control.actions import Actions
 from streamferry.control.callbacks import Callbacks
@@ -12,6 +13,7 @@ from streamferry.store.records import DeliveryRecord
 from streamferry.tasks.actor import Actor, ActorKind, acting_as, new_request_id
 from streamferry.tasks.draft import TaskDraft
 from streamferry.tasks.errors import ActionError
+from streamferry.tasks.inputs import InputSourceDraft
 from streamferry.web.dashboard.frame import Visitor
 from streamferry.web.dashboard.links import SignInLinks
 from streamferry.web.dashboard.numbers import Numbers
@@ -78,6 +80,23 @@ class PageActions:
         """Show an input, or the slate, of a task; None: by the rules. Raises ActionError."""
         with self._acting(who):
             await self.writes.switch_input(task_id, which)
+
+    async def insert(
+        self, who: Visitor, task_id: str, source: InputSourceDraft, at: datetime | None, *, after_item: bool
+    ) -> None:
+        """Play a file over what is on air of a task, or after its present item. Raises ActionError."""
+        with self._acting(who):
+            await self.writes.insert_file(task_id, source, at, after_item=after_item)
+
+    async def cancel_insert(self, who: Visitor, task_id: str, number: int) -> None:
+        """Do not play a file that waits. Raises ActionError."""
+        with self._acting(who):
+            await self.writes.cancel_insert(task_id, number)
+
+    async def skip(self, who: Visitor, task_id: str) -> None:
+        """End what plays of a list, or what was inserted. Raises ActionError."""
+        with self._acting(who):
+            await self.writes.skip_item(task_id)
 
     async def create(self, who: Visitor, draft: TaskDraft) -> str:
         """Make a task; its id. Raises ActionError."""

@@ -9,11 +9,12 @@ from streamferry.reasons import Reason
 from streamferry.relay.spec import MAX_ITEMS
 from streamferry.tasks.errors import ActionError, NoProber
 from streamferry.web.dashboard import show
+from streamferry.web.dashboard.file_choice import choose_file
 from streamferry.web.dashboard.form_fields import Fields
-from streamferry.web.dashboard.form_values import FormValues, SourceValues, typed_address
+from streamferry.web.dashboard.form_values import FormValues, SourceValues
 from streamferry.web.dashboard.frame import Visitor
 from streamferry.web.dashboard.page_actions import PageActions
-from streamferry.web.dashboard.widgets import answer_to, empty, icon_button, named_dialog
+from streamferry.web.dashboard.widgets import icon_button
 from streamferry.web.operation_views import ProbeView
 from streamferry.web.views import Kind
 
@@ -88,21 +89,7 @@ class PlaylistEditor:
 
     async def _choose_file(self) -> None:
         """Take a file from the library, into the last line if that is still empty."""
-        t = self._who.t
-        files = await self._page_actions.library.list_files()
-        with named_dialog(t("form.library")) as dialog, ui.card().classes("dialog"):
-            ui.label(t("form.library")).classes("dialog-title")
-            with ui.column().classes("lines choice"):
-                if not files:
-                    empty("video_library", t("library.empty"))
-                for one in files:
-                    with ui.element("button").props("type=button").classes("line choice-line") as line:
-                        ui.label(one.name).classes("grow wrap")
-                        ui.label(show.size(one.size_bytes)).classes("soft nowrap")
-                    line.on("click", lambda one=one: dialog.submit(typed_address(one.url)))
-            with ui.row().classes("dialog-buttons"):
-                ui.button(t("cancel"), on_click=dialog.close, color=None).props("flat no-caps")
-        url = await answer_to(dialog)
+        url = await choose_file(self._who, self._page_actions)
         if url:
             if self._values.sources[-1].url:
                 self._values.sources.append(SourceValues())

@@ -60,8 +60,7 @@ class PlaylistView:
                         with ui.element("div").classes("wrap"):
                             ui.label(name).classes("item-name")
                             ui.label(where).classes("soft mono item-where")
-                        if one.start_s or one.end_s:
-                            part = f"{show.offset(one.start_s)} – {show.offset(one.end_s) if one.end_s else '…'}"
+                        if part := show.part(one.start_s, one.end_s):
                             ui.label(part).classes("soft num")
                         progress = bar(0, name, "4px").props("instant-feedback")
                         words = ui.label().classes("soft num")

@@ -40,6 +40,11 @@ def offset(seconds: float) -> str:
     return span(seconds) + rest
 
 
+def part(start_s: float, end_s: float) -> str:
+    """Which part of a file is played; empty for all of it."""
+    return f"{offset(start_s)} – {offset(end_s) if end_s else '…'}" if start_s or end_s else ""
+
+
 def drift(seconds: float | None) -> str:
     """How far a clock has run ahead (with a minus: behind)."""
     return UNKNOWN if seconds is None else f"{seconds:+.2f} s"

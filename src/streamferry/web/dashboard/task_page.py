@@ -14,6 +14,7 @@ from streamferry.web.dashboard.charts import Charts
 from streamferry.web.dashboard.destination_list import DestinationList
 from streamferry.web.dashboard.frame import Page, Visitor, frame, leave, live, visitor
 from streamferry.web.dashboard.history import History
+from streamferry.web.dashboard.insert_list import InsertList
 from streamferry.web.dashboard.page_actions import PageActions
 from streamferry.web.dashboard.playlist_view import PlaylistView
 from streamferry.web.dashboard.request_view import show_request
@@ -85,6 +86,7 @@ class _Content:
                     self._list = PlaylistView(self._who)
                     self._source_connection = ui.label().classes("soft note connection")
                 self._air = AirView(self._who, self._page_actions, task.task_id, self.refresh)
+                self._inserts = InsertList(self._who, self._page_actions, self.refresh)
                 with card(t("form.destination")):
                     self._destinations = DestinationList(self._who, self._page_actions, self.refresh)
                     self._codecs = ui.label().classes("soft note connection")
@@ -146,6 +148,7 @@ class _Content:
             label.set_text(facts[name])
         self._list.show(task)
         self._air.show(task)
+        self._inserts.show(task)
         self._destinations.show(task)
         codecs = show.codecs_of(task, t)
         self._codecs.set_text(codecs)

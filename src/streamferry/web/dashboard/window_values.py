@@ -132,13 +132,21 @@ class WindowValues:
         """``before`` is kept to the second when the form, which has minutes only, still shows it."""
         if before is not None and text == before.astimezone(self.zone).strftime(_TIME):
             return before
-        try:
-            found = instants_of(datetime.strptime(text[:16], _TIME), self.zone)
-        except (ValueError, OverflowError):
-            raise InvalidField("time", Code.FIELD_DATE_AND_TIME) from None
-        if not found:
-            raise InvalidField("time", Code.FIELD_SKIPPED_TIME, zone=str(self.zone))
-        return found[0]
+        return read_local_time(text, self.zone)
+
+
+def read_local_time(text: str, zone: tzinfo) -> datetime:
+    """When the clocks of a zone show what ``<input type="datetime-local">`` wrote; of two such times the first.
+
+    Raises InvalidField.
+    """
+    try:
+        found = instants_of(datetime.strptime(text[:16], _TIME), zone)
+    except (ValueError, OverflowError):
+        raise InvalidField("time", Code.FIELD_DATE_AND_TIME) from None
+    if not found:
+        raise InvalidField("time", Code.FIELD_SKIPPED_TIME, zone=str(zone))
+    return found[0]
 
 
 def _times(text: str) -> list[str]:

@@ -1,6 +1,5 @@
 """Bearer tokens: made from an access key, valid for a while, signed and not stored.
 
-Calendars cannot sign in: ``sfcal1.<key id>.<mac>``, in an address, reads them as long as the key is valid.
 ``sf1.<key id>.<expiry>.<mac>``: the MAC is the store's keyed digest over the key's id, its secret and the expiry, so a
 token ends with its time, with its key, with another secret for the key, and with the seal key. Several services over
 one store accept each other's.
@@ -8,8 +7,6 @@ one store accept each other's.
 Failures to make one are counted with those of the dashboard's sign-in (``control.sign_ins``).
 """
 
-import base64
-import binascii
 import hmac
 import math
 import re
@@ -22,10 +19,10 @@ from streamferry.control.sign_ins import MustWait, WrongKey
 from streamferry.store import Seal
 from streamferry.store.records import KeyPair
 from streamferry.tasks.actor import current_actor
+from streamferry.web.calendar_tokens import CalendarTokens, read_name, write_name
 from streamferry.web.rest.rest_errors import RestError
 
 _TOKEN = re.compile(r"sf1\.([A-Za-z0-9_-]{1,700})\.([0-9]{1,12})\.([0-9a-f]{32})")
-_CALENDAR_TOKEN = re.compile(r"sfcal1\.([A-Za-z0-9_-]{1,700})\.([0-9a-f]{32})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +40,7 @@ class Tokens:
         self._actions = actions
         self._seal = seal
         self._clock = clock
+        self._calendars = CalendarTokens(actions, seal)
 
     async def log_in(self, access_key_id: str, secret: str, *, peer: str, now: float) -> KeyPair:
         """The key, if the secret is right. ``now`` is monotonic. Raises RestError if it is wrong or locked out."""
@@ -62,46 +60,31 @@ class Tokens:
         """A token for a proved key, and when it expires."""
         ends_at = (self._clock.now() + lifetime).replace(microsecond=0)
         expires = int(ends_at.timestamp())
-        return f"sf1.{_write_name(key.access_key_id)}.{expires}.{self._mac(key, expires)}", ends_at
+        return f"sf1.{write_name(key.access_key_id)}.{expires}.{self._mac(key, expires)}", ends_at
 
     async def make_calendar_token(self, access_key_id: str) -> str:
-        """A token that reads calendars and nothing else, as long as the key is valid. Raises RestError."""
-        key = await self._actions.find_key(access_key_id)
-        if key is None:
+        """A token that reads calendars and nothing else. Raises RestError."""
+        token = await self._calendars.make(access_key_id)
+        if token is None:
             raise RestError(401, "wrong_key", "the key is disabled")
-        return f"sfcal1.{_write_name(access_key_id)}.{self._calendar_mac(key)}"
+        return token
 
     async def prove_calendar(self, token: str) -> Caller:
         """The owner of such a token. Raises RestError."""
-        found = _CALENDAR_TOKEN.fullmatch(token)
-        key = await self._actions.find_key(_read_name(found[1])) if found else None
-        if found is None or key is None or not hmac.compare_digest(self._calendar_mac(key), found[2]):
+        key = await self._calendars.prove(token)
+        if key is None:
             raise RestError(401, "wrong_token", "the token is not valid, or its key is disabled")
         return Caller(key.access_key_id, True)
 
     async def prove(self, token: str) -> Caller:
         """The owner of the token. Raises RestError."""
         found = _TOKEN.fullmatch(token)
-        key = await self._actions.find_key(_read_name(found[1])) if found else None
+        key = await self._actions.find_key(read_name(found[1])) if found else None
         if found is None or key is None or not hmac.compare_digest(self._mac(key, int(found[2])), found[3]):
             raise RestError(401, "wrong_token", "the token is not valid, or its key is disabled")
         if int(found[2]) <= self._clock.now().timestamp():
             raise RestError(401, "token_expired", "the token has expired: make another one")
         return Caller(key.access_key_id, key.read_only)
 
-    def _calendar_mac(self, key: KeyPair) -> str:
-        return self._seal.sign(f"calendar {len(key.access_key_id)} {key.access_key_id} {key.secret}")
-
     def _mac(self, key: KeyPair, expires: int) -> str:
         return self._seal.sign(f"token {len(key.access_key_id)} {key.access_key_id} {key.secret} {expires}")
-
-
-def _write_name(access_key_id: str) -> str:
-    return base64.urlsafe_b64encode(access_key_id.encode()).decode().rstrip("=")
-
-
-def _read_name(text: str) -> str:
-    try:
-        return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode()
-    except (binascii.Error, UnicodeDecodeError):
-        return "\0"
