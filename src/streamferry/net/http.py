@@ -1,7 +1,7 @@
 """A GET whose body may never end.
 
 The body is not read here: ``open_get`` returns the connection with the head parsed, and the beat moves the rest.
-``http_head`` writes plain requests and reads plain heads, h11 all others. Not for files: those are fetched with httpx.
+h11 writes the request and parses the head. Not for files: those are fetched with httpx.
 
 Specification: RFC 9110 (semantics; 15.4 redirection, 11 authentication), RFC 9112 (syntax).
 """
@@ -23,7 +23,6 @@ from streamferry.media.url import MediaUrl
 from streamferry.net.chunked import ChunkedDecoder
 from streamferry.net.connection import Connection
 from streamferry.net.dial import DialOptions, dial_url, step
-from streamferry.net.http_head import Head, plain_answer, plain_get
 from streamferry.net.kept import KeptConnections
 from streamferry.net.retry_after import retry_after_s
 from streamferry.reasons import Code, Reason
@@ -202,7 +201,7 @@ async def open_get(
 
 async def _ask_again(
     connection: Connection, url: MediaUrl, fields: Mapping[str, str], seconds: float
-) -> tuple[Head, bytes] | None:
+) -> tuple[h11.Response, bytes] | None:
     """Ask on a connection that was used before; None, and it is closed, if its server no longer answers there.
 
     Raises PeerUnreachable if it takes too long.
@@ -219,7 +218,7 @@ async def _ask_again(
         raise
 
 
-def _may_be_kept(response: Head, stream: HttpStream) -> bool:
+def _may_be_kept(response: h11.Response, stream: HttpStream) -> bool:
     """Whether its server keeps the connection, and it is told where the body ends (RFC 9112, 9.3)."""
     named = _header(response, b"connection").lower()
     keeps = "close" not in named if response.http_version >= b"1.1" else "keep-alive" in named
@@ -228,51 +227,34 @@ def _may_be_kept(response: Head, stream: HttpStream) -> bool:
 
 async def exchange_heads(
     connection: Connection, url: MediaUrl, fields: Mapping[str, str], *, method: str = "GET", body: bytes = b""
-) -> tuple[Head, bytes]:
+) -> tuple[h11.Response, bytes]:
     """Send the request, and give the final response's head and what came after it.
 
     Raises OSError, PeerUnreachable and RemoteProtocolError.
     """
-    target, headers = _target(url), _request_headers(url, fields)
-    request = plain_get(target, headers) if method == "GET" and not body else None
-    data = b""
-    if request is not None:
-        await connection.write(request)
-        # The end of a chunked body on the same connection, which was of no interest.
-        data = (await _received(connection)).lstrip(b"\r\n")
-        if (answer := plain_answer(data)) is not None:
-            return answer
     http = h11.Connection(h11.CLIENT)
-    asking = http.send(h11.Request(method=method, target=target, headers=headers))
-    if request is None:
-        await connection.write((asking or b"") + body)
+    request = http.send(h11.Request(method=method, target=_target(url), headers=_request_headers(url, fields)))
+    await connection.write((request or b"") + body)
     http.send(h11.Data(body))
     http.send(h11.EndOfMessage())
-    has_begun = bool(data)
-    if data:
-        http.receive_data(data)
+    has_begun = False
     while True:
         try:
             event = http.next_event()
         except h11.RemoteProtocolError:  # Its words may repeat what came.
             raise RemoteProtocolError(Code.PROTOCOL_NOT_HTTP, peer=connection.peer) from None
         if event is h11.NEED_DATA:
-            data = await _received(connection)
+            data = await connection.read()
+            if not data:
+                raise PeerUnreachable(Code.PEER_CLOSED_UNANSWERED, peer=connection.peer)
             if not has_begun:
+                # The end of a chunked body on the same connection, which was of no interest.
                 data = data.lstrip(b"\r\n")
                 has_begun = bool(data)
             if data:
                 http.receive_data(data)
         elif isinstance(event, h11.Response):
-            return Head.of(event), http.trailing_data[0]
-
-
-async def _received(connection: Connection) -> bytes:
-    """What comes next. Raises PeerUnreachable if that is the end."""
-    data = await connection.read()
-    if not data:
-        raise PeerUnreachable(Code.PEER_CLOSED_UNANSWERED, peer=connection.peer)
-    return data
+            return event, http.trailing_data[0]
 
 
 def _request_headers(url: MediaUrl, fields: Mapping[str, str]) -> list[tuple[str, str]]:
@@ -295,7 +277,7 @@ def _target(url: MediaUrl) -> str:
     return quote(url.target, safe=_TARGET_SAFE)
 
 
-def _stream(connection: Connection, response: Head, leftover: bytes, url: MediaUrl, begin: int) -> HttpStream:
+def _stream(connection: Connection, response: h11.Response, leftover: bytes, url: MediaUrl, begin: int) -> HttpStream:
     """``begin``: the first byte that was asked for."""
     status = response.status_code
     if status not in (200, 206):
@@ -315,7 +297,7 @@ def _stream(connection: Connection, response: Head, leftover: bytes, url: MediaU
     )
 
 
-def rejection(url: MediaUrl, response: Head) -> PeerRejected:
+def rejection(url: MediaUrl, response: h11.Response) -> PeerRejected:
     """The error that an answer with such a status is."""
     status = response.status_code
     phrase = f" {HTTPStatus(status).phrase}" if status in HTTPStatus._value2member_map_ else ""
@@ -325,7 +307,7 @@ def rejection(url: MediaUrl, response: Head) -> PeerRejected:
     return refusal
 
 
-def redirect_target(url: MediaUrl, response: Head) -> MediaUrl:
+def redirect_target(url: MediaUrl, response: h11.Response) -> MediaUrl:
     """Where a redirect leads, with the user of ``url`` at the same server only. Raises PeerRejected."""
     location = _header(response, b"location")
     try:
@@ -339,5 +321,5 @@ def redirect_target(url: MediaUrl, response: Head) -> MediaUrl:
     return target
 
 
-def _header(response: Head, name: bytes) -> str:
+def _header(response: h11.Response, name: bytes) -> str:
     return next((value.decode("utf-8", "replace") for key, value in response.headers if key == name), "")

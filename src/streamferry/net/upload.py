@@ -6,12 +6,13 @@ Specification: RFC 9110, 9.3.4 (PUT), 9.3.5 (DELETE), 15.4.8 and 15.4.9 (redirec
 
 from typing import Unpack
 
+import h11
+
 from streamferry.media.errors import PeerForbidden, PeerRejected
 from streamferry.media.peer_options import NO_OPTIONS
 from streamferry.media.url import MediaUrl
 from streamferry.net.dial import DialOptions, dial_url, step
 from streamferry.net.http import MAX_REDIRECTS, exchange_heads, redirect_target, rejection
-from streamferry.net.http_head import Head
 from streamferry.reasons import Code, Reason
 
 _REDIRECTS = frozenset((307, 308))
@@ -65,7 +66,7 @@ async def _request(
 
 async def _ask(
     method: str, url: MediaUrl, given_for: MediaUrl, body: bytes, fields: dict[str, str], network: DialOptions
-) -> Head:
+) -> h11.Response:
     connection = await dial_url(url, **network)
     try:
         async with step(

@@ -214,6 +214,17 @@ async def test_not_http(peers, answer):
     await peers.all_closed()
 
 
+async def test_a_head_of_padded_lines_costs_no_more_than_others(peers):
+    """No pattern tries each way to divide its spaces: that would take longer than the universe has."""
+    head = b"HTTP/1.1 200 OK\r\n" + b"A:        b\r\n" * 60
+    port = await peers.serve(Web({"/live/cam.flv": head + b"none\r\n\r\n", "/padded": head + b"\r\n"}))
+    with pytest.raises(RemoteProtocolError, match="does not answer in HTTP"):
+        await open_get(url_of(port))
+    stream = await open_get(url_of(port, "/padded"))
+    stream.connection.close()
+    await peers.all_closed()
+
+
 async def test_silence(peers):
     """A peer that takes the request and says nothing costs the response deadline."""
     port = await peers.serve(Web({"/live/cam.flv": b"HTTP/1.1 "}))
