@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
@@ -120,6 +121,7 @@ def test_a_task_through_its_life_by_hand(
     expect(chip).to_have_text("Streaming")
 
     insert_by_hand(page, clips("two_seconds"))
+    look_at_schedule(page)
 
     page.get_by_role("button", name="More").click()
     page.get_by_text("As API request").click()
@@ -184,6 +186,38 @@ def insert_by_hand(page: Page, clip: Path) -> None:
     expect(page.get_by_role("tabpanel", name="Events")).to_contain_text("An inserted file")
     page.get_by_role("button", name="Skip to the next item").click()
     expect(page.get_by_text("What plays ends at its next keyframe.")).to_be_visible()
+
+
+def look_at_schedule(page: Page) -> None:
+    """What plays at a time, what was played as a file, and an address that calendars can read without a session."""
+    at = datetime.now().replace(second=0, microsecond=0) + timedelta(minutes=30)
+    when = page.get_by_label("What plays at")
+    when.fill("2026-01-01T20:00")
+    expect(page.locator(".q-field--error")).to_contain_text("must be in the future")
+    when.fill(at.strftime("%Y-%m-%dT%H:%M"))
+    expect(page.locator(".q-field--error")).to_have_count(0)
+    items = page.get_by_role("list", name="Plays next, if nothing breaks").get_by_role("listitem")
+
+    def first_ends_after_it() -> bool:
+        # In one look: they are drawn again while the list plays.
+        script = "rows => [...(rows[0]?.querySelectorAll('time-at') ?? [])].map(one => one.getAttribute('at'))"
+        times = [datetime.fromisoformat(one) for one in items.evaluate_all(script)]
+        return len(times) == 2 and times[0] <= at.astimezone() < times[1]
+
+    wait_for("what plays then", first_ends_after_it)
+    with page.expect_download() as kept:
+        page.get_by_role("button", name="What was played (CSV)").click()
+    rows = kept.value.path().read_text().splitlines()
+    assert rows[0].startswith("start,end,")
+    assert any("two_seconds" in row for row in rows[1:])
+    page.get_by_role("button", name="Subscribe in a calendar").click()
+    dialog = page.get_by_role("dialog", name="Subscribe in a calendar")
+    for box in dialog.locator("pre").all():
+        answer = httpx.get(box.inner_text())
+        assert answer.headers["content-type"].startswith("text/calendar")
+        assert "SUMMARY:Seen" in answer.text
+    dialog.get_by_role("button", name="Close", exact=True).click()
+    expect(dialog).to_be_hidden()
 
 
 def test_what_is_wrong_is_said_at_its_field(page: Page, clips: ClipFactory) -> None:

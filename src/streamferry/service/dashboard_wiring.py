@@ -5,6 +5,7 @@ from streamferry.control.actions import Actions
 from streamferry.control.callbacks import Callbacks
 from streamferry.service.rest_wiring import library_of
 from streamferry.store import Store
+from streamferry.web.calendar_tokens import CalendarTokens
 from streamferry.web.dashboard.numbers import Numbers
 from streamferry.web.dashboard.page_actions import PageActions
 from streamferry.web.dashboard.session_shelf import SessionShelf
@@ -34,5 +35,6 @@ def make_page_actions(
         sessions=sessions,
         shelf=SessionShelf(store, sessions),
         schedules=Schedules(actions),
+        calendars=CalendarTokens(actions, store.seal),
         public_hosts=settings.public_hosts,
     )

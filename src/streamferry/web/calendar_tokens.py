@@ -8,12 +8,17 @@ import base64
 import binascii
 import hmac
 import re
+from urllib.parse import urlencode
 
 from streamferry.control.actions import Actions
 from streamferry.store import Seal
 from streamferry.store.records import KeyPair
 
 _TOKEN = re.compile(r"sfcal1\.([A-Za-z0-9_-]{1,700})\.([0-9a-f]{32})")
+
+
+#: Where REST has the calendar, below the service's address.
+_PATH = "/api/v1/calendar.ics"
 
 
 class CalendarTokens:
@@ -37,6 +42,11 @@ class CalendarTokens:
 
     def _mac(self, key: KeyPair) -> str:
         return self._seal.sign(f"calendar {len(key.access_key_id)} {key.access_key_id} {key.secret}")
+
+
+def path_of(token: str, group: str = "") -> str:
+    """The address to subscribe to, below that of the service: of all tasks, or of those in a group."""
+    return f"{_PATH}?{urlencode({'token': token, **({'group': group} if group else {})})}"
 
 
 def write_name(access_key_id: str) -> str:

@@ -14,6 +14,7 @@ from streamferry.tasks.actor import Actor, ActorKind, acting_as, new_request_id
 from streamferry.tasks.draft import TaskDraft
 from streamferry.tasks.errors import ActionError
 from streamferry.tasks.inputs import InputSourceDraft
+from streamferry.web.calendar_tokens import CalendarTokens, path_of
 from streamferry.web.dashboard.frame import Visitor
 from streamferry.web.dashboard.links import SignInLinks
 from streamferry.web.dashboard.numbers import Numbers
@@ -48,6 +49,7 @@ class PageActions:
     sessions: Sessions
     shelf: SessionShelf
     schedules: Schedules
+    calendars: CalendarTokens
     public_hosts: Collection[str] = ()
     links: SignInLinks = field(default_factory=SignInLinks)
 
@@ -107,6 +109,13 @@ class PageActions:
         """Change a task, unless it was changed since that version. Raises ActionError."""
         with self._acting(who):
             await self.writes.update_task(task_id, draft, expected_version=version)
+
+    async def calendar_link(self, who: Visitor, group: str = "") -> str:
+        """Where a calendar finds when tasks run, below the service's address. Raises NotPermitted."""
+        token = await self.calendars.make(who.session.access_key_id) if who.is_welcome else None
+        if token is None:
+            raise NotPermitted(Code.ACTION_SESSION_OVER)
+        return path_of(token, group)
 
     async def probe(self, who: Visitor, address: str) -> ProbeView:
         """Inspect a file. Raises ActionError."""

@@ -97,7 +97,7 @@ class _Content:
                         arrow.props("aria-hidden=true")
                         self._recurs = ui.label()
                 with card(t("schedule.title")):
-                    self._schedule = ScheduleView(self._who, self._page_actions.schedules, task)
+                    self._schedule = ScheduleView(self._who, self._page_actions, task)
                 with card():
                     self._history = History(self._who, self._page_actions, task.task_id)
         await self._show()
@@ -106,10 +106,9 @@ class _Content:
         """Read it again, and show what has changed."""
         try:
             self._task = await self._page_actions.reads.task(self._task.task_id)
+            await self._show()
         except TaskNotFound:
             leave("/tasks")
-            return
-        await self._show()
 
     async def _show(self) -> None:
         t, task, run = self._who.t, self._task, self._task.run

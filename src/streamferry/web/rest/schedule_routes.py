@@ -10,6 +10,7 @@ from pydantic import AwareDatetime
 from starlette.responses import Response, StreamingResponse
 
 from streamferry.tasks.actor import current_actor
+from streamferry.web.calendar_tokens import path_of
 from streamferry.web.rest.parameters import Groups, TaskId
 from streamferry.web.rest.tokens import Tokens
 from streamferry.web.schedule_views import CalendarLink, Guide, WindowList
@@ -20,8 +21,8 @@ _CSV: dict[int | str, dict[str, Any]] = {200: {"content": {"text/csv": {"schema"
 _ICS: dict[int | str, dict[str, Any]] = {200: {"content": {"text/calendar": {"schema": {"type": "string"}}}}}
 
 
-def add_schedule_routes(app: FastAPI, schedules: Schedules, tokens: Tokens, prefix: str) -> None:
-    """The routes. ``prefix``: of REST's paths below the service's address."""
+def add_schedule_routes(app: FastAPI, schedules: Schedules, tokens: Tokens) -> None:
+    """The routes."""
     tags: list[str | Enum] = ["schedule"]
 
     @app.get("/tasks/{task_id}/windows", tags=tags, operation_id="list_windows")
@@ -58,7 +59,7 @@ def add_schedule_routes(app: FastAPI, schedules: Schedules, tokens: Tokens, pref
         """An address at which a calendar can subscribe to the windows of all tasks; ``&group=NAME`` narrows it. It is
         good as long as the key is."""
         token = await tokens.make_calendar_token(current_actor().name)
-        return CalendarLink(path=f"{prefix}/calendar.ics?token={token}")
+        return CalendarLink(path=path_of(token))
 
     @app.get("/calendar.ics", tags=tags, operation_id="show_calendar", response_class=Response, responses=_ICS)
     async def show_calendar(
