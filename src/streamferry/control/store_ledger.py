@@ -190,6 +190,7 @@ class StoreLedger:
                 0.0,
                 problem=hold.problem,
                 moves=hold.moves,
+                is_next=hold.is_next,
             )
         if hold.spec is None:
             return None
@@ -212,6 +213,7 @@ class StoreLedger:
             problem=problem,
             trouble=hold.trouble,
             moves=hold.moves,
+            is_next=hold.is_next,
         )
 
     def _check_files(self, spec: TaskSpec) -> None:

@@ -23,6 +23,8 @@ from streamferry.worker import Change, Outcome, Report, WorkerHealth
 
 #: Most tasks that one statement names.
 _BATCH = 500
+#: A list whose place was reported last so long ago does not move: it is reported twice a second.
+_STANDS_MS = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,7 @@ class HeldTask:
     trouble: Trouble | None = None
     problem: Reason | None = None
     moves: bool = False
+    is_next: bool = False
 
 
 _HAS = run.c.worker_id == sa.bindparam("worker_id")
@@ -46,7 +49,8 @@ _IS_NEXT = sa.and_(run.c.next_worker_id == sa.bindparam("worker_id"), run.c.work
 _EPOCH = (run.c.epoch + sa.case((_IS_NEXT, 1), else_=0)).label("epoch")
 _HOLDS = (
     sa.select(
-        *(run.c.task_id, _EPOCH, task.c.version, sa.and_(run.c.moves, _HAS).label("moves"), now_ms().label("now")),
+        *(run.c.task_id, _EPOCH, task.c.version, sa.and_(run.c.moves, _HAS).label("moves")),
+        *(_IS_NEXT.label("is_next"), now_ms().label("now")),
     )
     .join(task, task.c.id == run.c.task_id)
     .where(sa.or_(_HAS, _IS_NEXT))
@@ -58,7 +62,8 @@ async def read(
 ) -> tuple[list[HeldTask], int]:
     """All tasks the worker holds, with the spec where epoch and version are not ``known``; and the time.
 
-    ``moves``: it is to be given back at the next keyframe, for another worker.
+    ``moves``: it is to be given back at the next keyframe, for another worker. ``is_next``: it is another worker's,
+    until this one is on the air with it (``overlaps``).
 
     Raises SealBroken if the store's key was replaced: then the worker cannot read anything, no task is to blame.
     """
@@ -66,8 +71,8 @@ async def read(
     # Without any tasks the time does not matter.
     now: int = holds[0].now if holds else 0
     found = [
-        HeldTask(task_id, epoch, version, None, True, Playhead(), moves=moves)
-        for task_id, epoch, version, moves, _ in holds
+        HeldTask(task_id, epoch, version, None, True, Playhead(), moves=moves, is_next=is_next)
+        for task_id, epoch, version, moves, is_next, _ in holds
     ]
     new = [one.task_id for one in found if one.moves or known.get(one.task_id) != (one.epoch, one.version)]
     fresh: dict[str, HeldTask] = {}
@@ -89,17 +94,24 @@ async def read(
                 spec,
                 row["enabled"] and not row["finished"],
                 # One that was played out between its claim and this read ends at once.
-                task_rows.playhead_after_break(_timing(spec, row), row, now) or task_rows.playhead_of(row),
+                task_rows.playhead_after_break(_timing(spec, row, now), row, now) or task_rows.playhead_of(row),
                 task_rows.trouble_of(row),
             )
-    return [replace(fresh.get(one.task_id, one), moves=one.moves, epoch=one.epoch) for one in found], now
+    return [
+        replace(fresh.get(one.task_id, one), moves=one.moves, is_next=one.is_next, epoch=one.epoch) for one in found
+    ], now
 
 
-def _timing(spec: TaskSpec, row: sa.RowMapping) -> ListTiming:
-    """A list that another worker plays meanwhile begins where that one is by now."""
+def _timing(spec: TaskSpec, row: sa.RowMapping, now: int) -> ListTiming:
+    """A list that another worker plays meanwhile begins where that one is by now.
+
+    One that stands, because a file is inserted or its destination takes nothing, begins where it stands.
+    """
     timing = ListTiming.of(spec)
-    is_played = row["next_worker_id"] is not None
-    return replace(timing, strategy=ContinueStrategy.AT_BREAK_PLUS_ELAPSED) if is_played else timing
+    if row["next_worker_id"] is None or row["playhead_ms"] is None:
+        return timing
+    stands = now - row["playhead_ms"] > _STANDS_MS
+    return replace(timing, strategy=ContinueStrategy.AT_BREAK if stands else ContinueStrategy.AT_BREAK_PLUS_ELAPSED)
 
 
 async def _read_whole(connection: AsyncConnection, seal: Seal, row: sa.RowMapping) -> TaskSpec:
@@ -168,7 +180,10 @@ async def _check_played_out(connection: AsyncConnection, reports: Sequence[Repor
 
 
 _HELD = (
-    sa.select(run.c.task_id, _EPOCH, sa.case((_IS_NEXT, run.c.worker_id)).label("before"))
+    sa.select(
+        *(run.c.task_id, _EPOCH, sa.case((_IS_NEXT, run.c.worker_id)).label("before")),
+        sa.case((_IS_NEXT, run.c.destinations)).label("destinations"),
+    )
     .where(run.c.task_id.in_(sa.bindparam("task_ids", expanding=True)), sa.or_(_HAS, _IS_NEXT))
     .order_by(run.c.task_id)
     .with_for_update()
@@ -182,7 +197,7 @@ async def _held(connection: AsyncConnection, worker_id: str, task_ids: Sequence[
     for begin in range(0, len(task_ids), _BATCH):
         batch = task_ids[begin : begin + _BATCH]
         rows = await connection.execute(_HELD, {"task_ids": batch, "worker_id": worker_id})
-        found.update((task_id, overlaps.Held(epoch, before)) for task_id, epoch, before in rows)
+        found.update((task_id, overlaps.Held(*rest)) for task_id, *rest in rows)
     return found
 
 

@@ -9,6 +9,7 @@ from streamferry.store.database import now_ms, read_now_ms
 from streamferry.store.placing import ENCODES, SENT_KBPS
 from streamferry.store.records import Intent, WorkerRecord
 from streamferry.store.schema import run, worker
+from streamferry.store.worker_orders import order
 from streamferry.store.workers import is_alive
 from streamferry.tasks.placement import read_labels_text
 from streamferry.worker import WorkerHealth
@@ -62,18 +63,18 @@ def _health_of(text: str | None) -> WorkerHealth | None:
 async def set_intent(connection: AsyncConnection, worker_id: str, intent: Intent) -> bool:
     """Note what is wanted of a worker; False if there is none of that id. Marks that a drain has set are taken back."""
     now = await read_now_ms(connection)
+    told: list[str | None] = []
     if intent is not Intent.DRAINING:
-        held = sa.select(run.c.task_id).where(run.c.worker_id == worker_id, run.c.moves).order_by(run.c.task_id)
-        await connection.execute(held.with_for_update())
+        held = sa.select(run.c.next_worker_id).where(run.c.worker_id == worker_id, run.c.moves).order_by(run.c.task_id)
+        told = list((await connection.execute(held.with_for_update())).scalars())
         stays = {"moves": False, "due_ms": None, "next_worker_id": None}
         await connection.execute(run.update().where(run.c.worker_id == worker_id, run.c.moves).values(stays))
+    await order(connection, [worker_id, *told])
     changed = await connection.execute(
         worker.update()
         .where(worker.c.id == worker_id)
         .values(
-            intent=intent.value,
-            intent_ms=sa.case((worker.c.intent == intent.value, worker.c.intent_ms), else_=now),
-            orders=worker.c.orders + 1,
+            intent=intent.value, intent_ms=sa.case((worker.c.intent == intent.value, worker.c.intent_ms), else_=now)
         )
     )
     return changed.rowcount > 0

@@ -33,25 +33,26 @@ def marked(spec: TaskSpec, cell: object) -> TaskSpec:
 async def claim(
     connection: AsyncConnection, worker_id: str, task_id: str, *, epoch: int, version: int, number: int
 ) -> bool | None:
-    """Note that a worker follows an order now; whether it may. None: the task was changed, it is to read that first.
+    """Note that a worker follows an order now; whether it may. None: it is to ask again, because the task was changed,
+    which it is to read first, or is another worker's until this one is on the air with it.
 
     It locks the task as an action does, so that an order is either taken back or followed.
     """
     row = (
         await connection.execute(
-            sa.select(task.c.version, run.c.worker_id, run.c.epoch, run.c.orders_done)
+            sa.select(task.c.version, run.c.worker_id, run.c.next_worker_id, run.c.epoch, run.c.orders_done)
             .join(run, run.c.task_id == task.c.id)
             .where(task.c.id == task_id)
             .with_for_update(of=(task, run))
         )
     ).first()
-    if row is None or (row.worker_id, row.epoch) != (worker_id, epoch):
+    if row is None or number in (done := read_done(row.orders_done)):
         return False
-    if row.version != version:
+    is_next = row.worker_id is not None and (row.next_worker_id, row.epoch + 1) == (worker_id, epoch)
+    if not is_next and (row.worker_id, row.epoch) != (worker_id, epoch):
+        return False
+    if is_next or row.version != version:
         return None
-    done = read_done(row.orders_done)
-    if number in done:
-        return False
     kept = json.dumps([*done, number][-_KEPT:])
     await connection.execute(run.update().where(run.c.task_id == task_id).values(orders_done=kept))
     return True

@@ -15,9 +15,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from streamferry.reasons import Code, Reason
 from streamferry.relay.status import State
-from streamferry.store import events
+from streamferry.store import destination_cells, events
 from streamferry.store.events import NewEvent
-from streamferry.store.schema import run, worker
+from streamferry.store.schema import run
+from streamferry.store.worker_orders import order
 from streamferry.worker import Report
 
 #: Values of a run that nobody is about to take over.
@@ -29,8 +30,9 @@ class Held:
     """What a worker that reports has to do with a task: it has it, or is the next one. ``epoch``: the worker's own."""
 
     epoch: int
-    #: Who has it, if this worker is the next one.
+    #: Who has it, if this worker is the next one; and how each of several destinations is doing there.
     before: str | None
+    destinations: str | None = None
 
 
 async def take(connection: AsyncConnection, worker_id: str, task_ids: Sequence[str]) -> None:
@@ -45,7 +47,7 @@ async def settle(
 ) -> list[Report]:
     """The reports that count: those of tasks that the worker has, some of them from now on. The rows are locked."""
     ours = [one for one in reports if one.task_id in held and held[one.task_id].epoch == one.epoch]
-    on_air = [one for one in ours if held[one.task_id].before is not None and _is_on_air(one)]
+    on_air = [one for one in ours if held[one.task_id].before is not None and _is_on_air(one, held[one.task_id])]
     given_up = [one.task_id for one in ours if held[one.task_id].before is not None and one.outcome is not None]
     if given_up:
         await connection.execute(run.update().where(run.c.task_id.in_(given_up)).values(NO_NEXT))
@@ -54,24 +56,29 @@ async def settle(
     return [one for one in ours if held[one.task_id].before is None or one in on_air]
 
 
-def _is_on_air(one: Report) -> bool:
-    return one.outcome is None and one.status.state is State.STREAMING and one.status.media_time_ms > 0
+def _is_on_air(one: Report, held: Held) -> bool:
+    """Whether each destination takes media, but for those to which the worker before sends none."""
+    if one.outcome is not None:
+        return False
+    status = one.status
+    if not status.destinations:
+        return status.state is State.STREAMING and status.media_time_ms > 0
+    taking = {int(each.id) for each in status.destinations if each.state is State.STREAMING and each.bytes_out}
+    before = {each.id for each in destination_cells.read(held.destinations) if each.state is State.STREAMING}
+    return bool(taking) and before <= taking
 
 
 async def _promote(connection: AsyncConnection, worker_id: str, tasks: dict[str, Held], now: int) -> None:
     before = {one.before for one in tasks.values()}
-    # In order, as everybody who locks several.
-    both = sa.select(worker.c.id).where(worker.c.id.in_([*before, worker_id])).order_by(worker.c.id)
-    await connection.execute(both.with_for_update())
     values = {"worker_id": worker_id, "epoch": run.c.epoch + 1, "moves": False, "due_ms": None, **NO_NEXT}
     await connection.execute(run.update().where(run.c.task_id.in_(tasks)).values(values))
-    await connection.execute(worker.update().where(worker.c.id.in_(before)).values(orders=worker.c.orders + 1))
+    await order(connection, [*before, worker_id])
     why = Reason.of(Code.TASK_MOVES).told()
-    told = [
+    claims = [
         NewEvent(task_id, "claimed", now, {"worker": worker_id, "epoch": one.epoch, **why})
         for task_id, one in sorted(tasks.items())
     ]
-    await events.append(connection, told)
+    await events.append(connection, claims)
 
 
 async def resign(connection: AsyncConnection, workers: sa.ColumnElement[bool]) -> None:

@@ -15,6 +15,7 @@ from streamferry.relay.status import State
 from streamferry.store.database import now_ms
 from streamferry.store.records import Intent
 from streamferry.store.schema import run, task, worker
+from streamferry.store.worker_orders import order
 from streamferry.store.workers import asks_only, is_alive
 from streamferry.tasks.placement import (
     CROWDED,
@@ -226,6 +227,5 @@ async def mark(connection: AsyncConnection, task_ids: Sequence[str]) -> int:
         .returning(run.c.worker_id)
     )
     workers = list(marked.scalars())
-    if workers:
-        await connection.execute(worker.update().where(worker.c.id.in_(workers)).values(orders=worker.c.orders + 1))
+    await order(connection, workers)
     return len(workers)

@@ -14,10 +14,11 @@ from streamferry.store.cells import read_time, reason_cells
 from streamferry.store.found import read_found
 from streamferry.store.on_air import read_on_air
 from streamferry.store.records import LockedTask, RunningTask, TaskCount, TaskRecord
-from streamferry.store.schema import run, task, task_destination, task_spec, worker
+from streamferry.store.schema import run, task, task_destination, task_spec
 from streamferry.store.seal import Seal
 from streamferry.store.spec_json import serialize_spec
 from streamferry.store.task_rows import TOLD, read_state, task_of
+from streamferry.store.worker_orders import order
 from streamferry.tasks.model import ApiStatus, TaskSpec
 
 #: Tasks that a list unseals at a time.
@@ -320,18 +321,14 @@ async def redirect(
     # Who is about to take it over would run what it was before.
     changes["next_worker_id"] = None
     changes["due_ms"] = sa.case((is_free, sa.cast(due_ms, sa.BigInteger)), else_=None)
+    held = sa.select(run.c.next_worker_id).where(run.c.task_id == task_id).with_for_update()
+    next_worker_id = (await connection.execute(held)).scalar_one()
     found = await connection.execute(
         run.update().where(run.c.task_id == task_id).values(changes).returning(run.c.event_seq, run.c.worker_id)
     )
     seq, worker_id = found.one()
-    await _order(connection, worker_id)
+    await order(connection, [worker_id, next_worker_id])
     return seq, worker_id is not None
-
-
-async def _order(connection: AsyncConnection, worker_id: str | None) -> None:
-    """Order a worker to read its tasks, if there is one."""
-    if worker_id is not None:
-        await connection.execute(worker.update().where(worker.c.id == worker_id).values(orders=worker.c.orders + 1))
 
 
 async def finish(connection: AsyncConnection, task_ids: Sequence[str]) -> None:
@@ -342,9 +339,9 @@ async def finish(connection: AsyncConnection, task_ids: Sequence[str]) -> None:
 
 async def delete(connection: AsyncConnection, task_id: str) -> bool:
     """Delete the task, its spec and its run; a worker that has it is ordered to read (True). Events and usage stay."""
-    deleted = await connection.execute(run.delete().where(run.c.task_id == task_id).returning(run.c.worker_id))
-    worker_id = deleted.scalar_one()
-    await _order(connection, worker_id)
+    workers = run.delete().where(run.c.task_id == task_id).returning(run.c.worker_id, run.c.next_worker_id)
+    worker_id, next_worker_id = (await connection.execute(workers)).one()
+    await order(connection, [worker_id, next_worker_id])
     for table, column in ((task_spec, task_spec.c.task_id), (task, task.c.id)):
         await connection.execute(table.delete().where(column == task_id))
     return worker_id is not None

@@ -261,11 +261,12 @@ async def _end(
             gone = list((await connection.execute(those.with_for_update(skip_locked=may_be_renewed))).scalars())
             if not gone:
                 return 0
-            held = run.c.worker_id.in_(gone)
-            if locked.issuperset((await connection.execute(sa.select(run.c.task_id).where(held))).scalars()):
+            held, is_next = run.c.worker_id.in_(gone), run.c.next_worker_id.in_(gone)
+            theirs = sa.select(run.c.task_id).where(sa.or_(held, is_next))
+            if locked.issuperset((await connection.execute(theirs)).scalars()):
                 # A claim that comes later finds no lease.
                 await connection.execute(worker.update().where(worker.c.id.in_(gone)).values(lease_ms=-now, load=0))
-                await overlaps.resign(connection, run.c.next_worker_id.in_(gone))
+                await overlaps.resign(connection, is_next)
                 return await _free(connection, held, now, why)
             await attempt.rollback()
 

@@ -32,7 +32,7 @@ class Assignment:
     ``is_wanted`` False: stop it and give it back. ``start_in_s`` and ``end_in_s`` count from when this was read.
     ``spec.playhead`` is where this epoch begins, ``trouble`` what the previous epoch left behind. Without a
     ``spec`` the task cannot be run, and ``problem`` says why. ``moves``: give it back at its next keyframe, for
-    another worker.
+    another worker. ``is_next``: another worker has it until this one is on the air with it.
     """
 
     task_id: str
@@ -45,6 +45,7 @@ class Assignment:
     problem: Reason | None = None
     trouble: Trouble | None = None
     moves: bool = False
+    is_next: bool = False
 
 
 class Outcome(Enum):
@@ -136,7 +137,8 @@ class Ledger(Protocol):
     async def claim_order(self, task_id: str, *, epoch: int, version: int, number: int) -> bool | None:
         """Note that an order is followed now; whether it may be: it is still wanted, and nobody has followed it.
 
-        None: the task was changed since ``version``, which may have taken it back.
+        None: the task was changed since ``version``, which may have taken it back; or another worker has the task until
+        this one is on the air with it.
         """
 
     async def retire(self) -> None:

@@ -69,8 +69,9 @@ class TaskRunner:
         self._is_stopping = False
         self._is_handed_over = False
         self._is_renewing = False
-        # Until when it goes on for the next worker, on the loop's clock.
+        # Until when it goes on for the next worker, on the loop's clock; and whether that may be on the air beside it.
         self._overlap_until: float | None = None
+        self._may_be_two = False
         self._outcome: Outcome | None = None
         self._final = self._reported = self._noted = RelayStatus(State.WAITING, trouble=assignment.trouble)
         self._reported_place: Playhead | None = None
@@ -107,6 +108,11 @@ class TaskRunner:
         """Whether it goes on until another worker does."""
         return self._overlap_until is not None
 
+    @property
+    def is_next(self) -> bool:
+        """Whether another worker has the task, as far as is known, until this one is on the air with it."""
+        return self._assignment.is_next
+
     def follow(self, assignment: Assignment) -> None:
         """The task was changed: make the run follow."""
         if assignment.epoch == self._assignment.epoch and self._is_ending:
@@ -140,9 +146,9 @@ class TaskRunner:
             return
         self._set_timers()
         if not assignment.moves:
-            self._overlap_until = None
+            self._overlap_until, self._may_be_two = None, False
         elif self._relay is not None and self._spec is not None and overlaps(self._spec):
-            self._overlap_until = self._overlap_until or self._loop.time() + OVERLAP_S
+            self._overlap_until, self._may_be_two = self._overlap_until or self._loop.time() + OVERLAP_S, True
             self._timers.append(self._loop.call_at(self._overlap_until, self._hand_over_soon))
         else:
             self._hand_over_soon()
@@ -155,15 +161,17 @@ class TaskRunner:
             self._timers.append(self._loop.call_later(KEYFRAME_S, lambda: self.hand_over(at_once=True)))
 
     def leave(self) -> None:
-        """The task is gone: deleted, or another worker is on the air with it."""
-        if self.moves:
+        """The task is gone: deleted, or another worker is on the air with it, or goes on with it."""
+        if self._may_be_two:
             self.hand_over(at_once=True)
+        elif self.is_next:
+            self.abort()
         else:
             self.end()
 
     def lose(self) -> None:
         """The task is another worker's: send nothing from here on, unless both may for a moment."""
-        if self.moves:
+        if self._may_be_two:
             self.hand_over(at_once=True)
         else:
             self.abort()

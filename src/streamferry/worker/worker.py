@@ -202,8 +202,12 @@ class Worker:
             self._orders, self._reread_at = orders, now + self._reread_s
 
     async def _follow_orders(self, *, begins: bool = True) -> None:
-        # What moves is always read, for it may be told to stay.
-        known = {task_id: one.known for task_id, one in self._runners.items() if not one.is_over and not one.moves}
+        # What moves is always read: it may be told to stay, or have come here.
+        known = {
+            task_id: one.known
+            for task_id, one in self._runners.items()
+            if not (one.is_over or one.moves or one.is_next)
+        }
         held = await self._ledger.assignments(known)
         for task_id, assignment in held.items():
             if assignment is None:

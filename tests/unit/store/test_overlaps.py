@@ -1,21 +1,28 @@
 """A task that moves where two may publish: the next worker first, then the one before; and what may come between."""
 
+from dataclasses import replace
+
 import pytest
 import sqlalchemy as sa
 from task_samples import make_spec
 
 from streamferry.control.actions import Actions
+from streamferry.control.address_rules import address_rules
 from streamferry.control.scheduler import Scheduler
 from streamferry.control.store_ledger import StoreLedger
 from streamferry.media.peer_options import PeerOptions
-from streamferry.relay.status import RelayStatus, State
+from streamferry.media.url import MediaUrl
+from streamferry.relay.status import DestinationStatus, Playhead, RelayStatus, State
 from streamferry.store import Store
 from streamferry.store.records import Intent
 from streamferry.store.schema import run
+from streamferry.tasks.inputs import InputSourceDraft
+from streamferry.tasks.model import TaskItem
 from streamferry.worker import Assignment, Outcome, Report
 
 STREAMING = RelayStatus(State.STREAMING, media_time_ms=100_000, bytes_out=25_000_000)
 CONNECTING = RelayStatus(State.CONNECTING)
+FILM = InputSourceDraft("https://h.example/x.mp4")
 
 
 class HandOver:
@@ -27,12 +34,12 @@ class HandOver:
         self.old, self.new = (StoreLedger(store, name, capacity=5) for name in ("old", "new"))
         self.task_id = ""
 
-    async def begin(self, *, overlap: bool = True) -> None:
+    async def begin(self, *, overlap: bool = True, before: RelayStatus = STREAMING, **values: object) -> None:
         await self.old.register()
         options = PeerOptions(overlap=overlap)
-        self.task_id = await self.actions.create_task(make_spec(destination_options=options))
+        self.task_id = await self.actions.create_task(make_spec(destination_options=options, **values))
         await self.old.poll(0, 5)
-        await self.report(self.old, STREAMING)
+        await self.report(self.old, before)
         await self.new.register()
         await self.actions.set_intent("old", Intent.DRAINING)
         await Scheduler(self.store).run_once()
@@ -153,3 +160,96 @@ async def test_a_task_that_moves_is_nobody_elses_business(over: HandOver, store:
     await Scheduler(store).run_once()
     assert await over.owner() == ("old", 1, State.STREAMING)
     assert (await over.held(over.old)).moves
+
+
+def to_each(*states: State) -> RelayStatus:
+    """A run with several destinations, in these states."""
+    each = tuple(
+        DestinationStatus(str(number), state, bytes_out=9 if state is State.STREAMING else 0)
+        for number, state in enumerate(states, 1)
+    )
+    return replace(STREAMING, state=states[0], destinations=each)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "takes_over"),
+    [
+        ((State.STREAMING, State.STREAMING), (State.STREAMING, State.CONNECTING), False),
+        ((State.STREAMING, State.STREAMING), (State.CONNECTING, State.STREAMING), False),
+        ((State.STREAMING, State.STREAMING), (State.STREAMING, State.STREAMING), True),
+        ((State.STREAMING, State.RETRYING), (State.STREAMING, State.RETRYING), True),
+        ((State.RETRYING, State.STREAMING), (State.RETRYING, State.STREAMING), True),
+        ((State.RETRYING, State.STREAMING), (State.STREAMING, State.RETRYING), False),
+        ((State.RETRYING, State.RETRYING), (State.RETRYING, State.RETRYING), False),
+    ],
+)
+async def test_each_of_several_destinations_has_the_next_worker_before_the_one_before_lets_go(
+    over: HandOver, before: tuple[State, ...], after: tuple[State, ...], takes_over: bool
+) -> None:
+    """Those to which the one before sends nothing are not waited for."""
+    await over.begin(before=to_each(*before))
+    assert not await over.report(over.new, to_each(*after))
+    assert (await over.owner())[0] == ("new" if takes_over else "old")
+
+
+@pytest.mark.parametrize("change", ["stop", "delete", "drain is taken back"])
+async def test_the_next_worker_is_told_at_once_that_it_is_not_to_take_over(over: HandOver, change: str) -> None:
+    """As long as nothing is new it does not report: it would go on, and reach the destination after all."""
+    await over.begin()
+    known = await over.new.poll(1, 0)
+    assert (await over.held(over.new)).is_next
+    if change == "stop":
+        await over.actions.stop_task(over.task_id)
+    elif change == "delete":
+        await over.actions.delete_task(over.task_id)
+    else:
+        await over.actions.set_intent("old", Intent.OPEN)
+    assert await over.new.poll(1, 0) > known
+
+
+async def test_the_next_worker_reads_that_it_has_the_task(over: HandOver) -> None:
+    """From then on the end of the task is for it to tell the destination."""
+    await over.begin()
+    known = await over.new.poll(1, 0)
+    await over.report(over.new, STREAMING)
+    assert await over.new.poll(1, 0) > known
+    assert not (await over.held(over.new)).is_next
+
+
+@pytest.mark.parametrize("stood_ms", [0, 30_000])
+async def test_where_a_list_is_by_then(over: HandOver, store: Store, stood_ms: int) -> None:
+    """It goes on meanwhile; one that stands, as while a file is inserted, is where it was, and loses nothing."""
+    items = tuple(TaskItem(MediaUrl.parse(f"https://h.example/{n}.flv"), end_s=600.0) for n in range(2))
+    status = replace(STREAMING, playhead=Playhead(0, 0, 100_000))
+    await over.begin(before=status, items=items)
+    async with store.write() as connection:
+        moved_ms = stood_ms or 2_500
+        await connection.execute(run.update().values(playhead_ms=run.c.playhead_ms - moved_ms))
+    spec = (await over.held(over.new)).spec
+    assert spec is not None
+    if stood_ms:
+        assert spec.playhead == Playhead(0, 0, 100_000)
+    else:
+        assert 100_000 < spec.playhead.position_ms < 130_000
+
+
+async def test_an_order_is_for_who_has_the_task_and_not_lost_to_who_asks_too_soon(over: HandOver) -> None:
+    """The next worker asks again, until it is on the air, or the one before has followed it."""
+    await over.begin()
+    for _ in range(2):
+        await over.actions.insert_file(over.task_id, FILM, None, address_rules())
+    await over.old.poll(1, 0)
+    async with over.store.write() as connection:
+        await connection.execute(run.update().values(next_worker_id="new"))
+    first, second = await over.held(over.old), await over.held(over.new)
+
+    async def claim(by: StoreLedger, one: Assignment, number: int) -> bool | None:
+        return await by.claim_order(over.task_id, epoch=one.epoch, version=one.version, number=number)
+
+    assert await claim(over.new, second, 1) is None
+    assert await claim(over.old, first, 1) is True
+    assert await claim(over.new, second, 1) is False
+    assert await claim(over.new, second, 2) is None
+    await over.report(over.new, STREAMING)
+    assert await claim(over.old, first, 2) is False
+    assert await claim(over.new, second, 2) is True

@@ -536,3 +536,31 @@ async def test_one_of_several_destinations_goes_while_the_task_is_handed_over(go
     assert not relay.is_asked_to_stop
     stage.follow(spec=spec_to(3))
     assert relay.is_asked_to_stop
+
+
+async def test_the_next_worker_is_on_the_air_when_the_wait_for_it_is_just_over() -> None:
+    """Its broadcast is not ended under it, nor is it cut off: there may be two until this one has closed."""
+    for learns in ("reads", "reports"):
+        stage = Stage(spec=OVERLAPS)
+        relay = await stage.begin()
+        stage.follow(moves=True)
+        await asyncio.sleep(OVERLAP_S + 0.1)
+        assert relay.hand_overs == [False]
+        if learns == "reads":
+            stage.performance.leave()
+        else:
+            stage.performance.lose()
+        assert (relay.hand_overs, relay.is_asked_to_stop, relay.is_aborted) == ([False, True], False, False)
+
+
+async def test_a_next_worker_that_is_not_to_take_over_ends_no_broadcast() -> None:
+    """The one before goes on with it, or has ended it. Once it has the task, a deleted task ends its broadcast."""
+    stage = Stage(spec=OVERLAPS, is_next=True)
+    relay = await stage.begin()
+    stage.performance.leave()
+    assert (relay.hand_overs, relay.is_asked_to_stop, relay.is_aborted) == ([], False, True)
+    stage = Stage(spec=OVERLAPS, is_next=True)
+    relay = await stage.begin()
+    stage.follow(is_next=False)
+    stage.performance.leave()
+    assert (relay.is_asked_to_stop, relay.is_aborted) == (True, False)
