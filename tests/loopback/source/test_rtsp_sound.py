@@ -3,6 +3,7 @@
 import array
 import asyncio
 import subprocess
+from dataclasses import replace
 
 import pytest
 
@@ -135,6 +136,18 @@ async def test_opus_is_encoded_and_lies_where_it_was(clips, tmp_path, options):
 async def test_packets_of_opus_that_are_missing_shift_nothing(clips, tmp_path):
     clip = with_opus(clips, tmp_path)
     packets = [one for number, one in enumerate(clip.audio.packets) if not 30 <= number < 55]
+    found = beeps_ms(await encoded(clip, packets))
+    assert found[:2] == pytest.approx([30_400, 31_400], abs=20)
+
+
+async def test_packets_of_opus_that_no_decoder_takes_shift_nothing(clips, tmp_path):
+    """Two frames of one size in an odd number of bytes."""
+    clip = with_opus(clips, tmp_path)
+    none = b"\xf1" + bytes(31)
+    packets = [
+        replace(one, data=one.data[:12] + none) if 30 <= number < 55 else one
+        for number, one in enumerate(clip.audio.packets)
+    ]
     found = beeps_ms(await encoded(clip, packets))
     assert found[:2] == pytest.approx([30_400, 31_400], abs=20)
 

@@ -39,8 +39,15 @@ def pages_of(stream):
     ("packet", "milliseconds"),
     [
         *((b"", 0), (b"\x00", 10), (b"\x08", 20), (b"\x10", 40), (b"\x18", 60), (b"\x60", 10), (b"\x68", 20)),
-        *((b"\x80", 2.5), (b"\x88", 5), (b"\xf8", 20), (b"\xf9", 40), (b"\xfa\x03", 40), (b"\xfb\x83", 60)),
+        *((b"\x80", 2.5), (b"\x88", 5), (b"\xf8", 20), (b"\xf9", 40), (b"\xfa\x03abc", 40), (b"\xfb\x03", 60)),
         *((b"\xfb", 0), (b"\xfb\x00", 0), (b"\xfb\x06", 120), (b"\xfb\x07", 0), (b"\x1b\x3f", 0)),
+        # Frames that are not as long as it says.
+        *((b"\xf8" + bytes(1275), 20), (b"\xf8" + bytes(1276), 0), (b"\xf9abc", 0), (b"\xf9abcd", 40)),
+        *((b"\xfa", 0), (b"\xfa\x03ab", 0), (b"\xfa\xfc", 0), (b"\xfa\xfc\1" + bytes(256), 40)),
+        *((b"\xfb\x83\1\1ab", 60), (b"\xfb\x83\1\1a", 0), (b"\xfb\x83\1", 0), (b"\xfb\x03abc", 60), (b"\xfb\x03ab", 0)),
+        # Padding.
+        *((b"\xfb\x43\2abc\0\0", 60), (b"\xfb\x43\xff\0" + bytes(254), 60), (b"\xfb\x43\2a", 0)),
+        *((b"\xfb\x43", 0), (b"\xfb\x43\xff", 0), (b"\xfb\xc2\1\1ab\0", 40)),
     ],
 )
 def test_how_long_a_packet_is(packet, milliseconds):

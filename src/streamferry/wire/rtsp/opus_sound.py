@@ -18,7 +18,9 @@ from streamferry.wire.rtsp.sdp import Media
 RATE_HZ = 48_000
 # Fullband CELT in stereo that decodes to nothing, of 20 ms and of 2.5 ms.
 _SILENCES = ((960, b"\xfc\xff\xfe"), (120, b"\xe4\xff\xfe"))
-_MOST_SAMPLES = 5_760
+_MOST_SAMPLES, _MAX_FRAME_BYTES = 5_760, 1_275
+# A size of a frame from which on there is a second byte of it.
+_TWO_BYTES = 252
 # Of a page, 255 lacing values.
 _MAX_PACKET_BYTES = 255 * 254
 _FIRST_PAGE = 2
@@ -29,7 +31,7 @@ _MIRRORED = bytes(int(f"{value:08b}"[::-1], 2) for value in range(256))
 
 
 def samples_of(packet: bytes) -> int:
-    """How many samples of 48 kHz are in a packet; 0 if it is none."""
+    """How many samples of 48 kHz are in a packet; 0 if it is none. From another no decoder makes any sound."""
     if not packet:
         return 0
     kind, code = packet[0] >> 3, packet[0] & 3
@@ -38,7 +40,33 @@ def samples_of(packet: bytes) -> int:
     else:
         each = (480, 960)[kind & 1] if kind < 16 else (120, 240, 480, 960)[kind & 3]
     count = (1, 2, 2, packet[1] & 63 if len(packet) > 1 else 0)[code]
-    return each * count if each * count <= _MOST_SAMPLES else 0
+    return each * count if 0 < each * count <= _MOST_SAMPLES and _has_frames(packet, code, count) else 0
+
+
+def _has_frames(packet: bytes, code: int, count: int) -> bool:
+    """Whether its frames are as long as it says (RFC 6716, 3.2.1 to 3.2.5)."""
+    at, end, have_sizes = 1, len(packet), code == 2
+    if code == 3:
+        at, have_sizes, more = 2, packet[1] > 127, 255 * (packet[1] >> 6 & 1)
+        while more == 255 and at < end:
+            more = packet[at]
+            at, end = at + 1, end - min(more, 254)
+        if more == 255:
+            return False
+    if not have_sizes:
+        each, rest = divmod(end - at, count)
+        return 0 <= each <= _MAX_FRAME_BYTES and not rest
+    total = 0
+    for _ in range(count - 1):
+        if at >= end:
+            return False
+        size, at = packet[at], at + 1
+        if size >= _TWO_BYTES:
+            if at >= end:
+                return False
+            size, at = size + 4 * packet[at], at + 1
+        total += size
+    return 0 <= end - at - total <= _MAX_FRAME_BYTES
 
 
 class OpusSoundTrack(StreamedSound):
