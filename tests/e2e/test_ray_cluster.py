@@ -7,9 +7,11 @@ import json
 import os
 import re
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator
+import subprocess
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -20,7 +22,7 @@ from kit.postgresql import PostgreSql
 from kit.ray_nodes import RayNodes
 from kit.service_program import ServiceProgram
 from kit.sightings import KnownFrames, Sightings
-from kit.waiting import START_S
+from kit.waiting import PATIENCE_S, START_S
 from streamferry.control.actions import Actions
 from streamferry.media.url import MediaUrl
 from streamferry.tasks.model import TaskItem, TaskKind, TaskSpec
@@ -126,23 +128,39 @@ class Commands:
 
     def __init__(self, cluster: RayNodes, settings: dict[str, str]) -> None:
         self._environment = {**cluster.environment, **settings}
+        self._elsewhere = cluster.client
 
-    async def refused(self, *words: object, **told: str) -> str:
+    async def run(
+        self, *words: object, elsewhere: bool = False, told: Mapping[str, str] = MappingProxyType({})
+    ) -> subprocess.CompletedProcess[str]:
+        """One of them to its end. ``elsewhere``: as from outside of the cluster, through Ray's client server."""
+        return await asyncio.to_thread(
+            commands.run,
+            *("cluster", *words, "--timeout", START_S, *(("--address", self._elsewhere) if elsewhere else ())),
+            environment={**self._environment, **told},
+            timeout=START_S + PATIENCE_S,
+        )
+
+    async def refused(self, *words: object, told: Mapping[str, str] = MappingProxyType({})) -> str:
         """The sentence of a command that cannot do it."""
-        done = await asyncio.to_thread(commands.run, "cluster", *words, environment={**self._environment, **told})
+        return self.sentence(await self.run(*words, told=told))
+
+    async def done(self, *words: object, elsewhere: bool = False) -> str:
+        """What one prints that can."""
+        done = await self.run(*words, elsewhere=elsewhere)
+        assert (done.returncode, done.stderr) == (0, "")
+        return done.stdout
+
+    @staticmethod
+    def sentence(done: subprocess.CompletedProcess[str]) -> str:
+        """What it says of why it cannot."""
         assert (done.returncode, done.stdout) == (2, ""), done.stderr
         assert len(done.stderr.splitlines()) == 1
         return done.stderr
 
-    async def done(self, *words: object) -> str:
-        """What one prints that can."""
-        done = await asyncio.to_thread(commands.run, "cluster", *words, environment=self._environment)
-        assert (done.returncode, done.stderr) == (0, "")
-        return done.stdout
-
     async def slots(self) -> list[dict[str, str]]:
         """All, those that run first."""
-        found = [json.loads(line) for line in (await self.done("status", "--json")).splitlines()]
+        found = [json.loads(line) for line in (await self.done("status", "--json", elsewhere=True)).splitlines()]
         return sorted(found, key=lambda one: not one["node"])
 
 
@@ -151,7 +169,7 @@ async def test_streams_outlive_actors_and_nodes(
 ) -> None:
     """Workers are where there is room. What one has is handed over when its actor is killed, and goes on elsewhere when
     its node is gone; a node that is added gets one; never do two publish the same. Secrets stay out of all that Ray
-    shows. ``down`` ends them all.
+    shows. ``down`` ends them all. Commands are given on a machine of the cluster, and from elsewhere.
     """
     now = asyncio.get_running_loop().time
     took: dict[str, float] = {}
@@ -161,12 +179,17 @@ async def test_streams_outlive_actors_and_nodes(
     async def has(count: int) -> bool:
         return len(await fleet.workers()) == count
 
-    up = ("up", "--min", 3, "--max", 3, "--capacity", 50, "--egress", "any", "--files", clips.directory)
-    up = (*up, "--data-dir", tmp_path / "worker", "--cache-dir", tmp_path / "cache")
+    up: tuple[object, ...] = ("up", "--min", 3, "--max", 3, "--capacity", 50, "--egress", "any")
+    up = (*up, "--files", clips.directory, "--data-dir", tmp_path / "worker", "--cache-dir", tmp_path / "cache")
     nowhere = re.sub(r":\d+/", ":1/", fleet.settings["STREAMFERRY_STORE"])
-    assert "cannot be opened" in await run.refused(*up, STREAMFERRY_STORE=nowhere)
-    await run.done(*up)
-    assert "run on this cluster already" in await run.refused(*up)
+    assert "cannot be opened" in await run.refused(*up, told={"STREAMFERRY_STORE": nowhere})
+    # From two machines at once.
+    begun, late = sorted(
+        await asyncio.gather(run.run(*up), run.run(*up, elsewhere=True)), key=lambda done: done.returncode
+    )
+    assert (begun.returncode, begun.stderr) == (0, "")
+    assert "run on this cluster already" in run.sentence(late)
+    await until(lambda: has(2))
 
     # The third waits for a machine with room.
     async def two_are_placed() -> bool:
@@ -176,7 +199,6 @@ async def test_streams_outlive_actors_and_nodes(
         )
 
     await until(two_are_placed)
-    await until(lambda: has(2))
     await fleet.shown([await fleet.make() for _ in range(6)])
 
     async def lose(held: list[str], kill: Callable[[], object]) -> float:
@@ -216,7 +238,7 @@ async def test_streams_outlive_actors_and_nodes(
         if any(one in text for one in secrets)
     ] == []
 
-    await run.done("down")
+    await run.done("down", elsewhere=True)
     await until(lambda: has(0))
     assert "no workers run" in await run.refused("down")
     assert fleet.sightings.doubled == set()

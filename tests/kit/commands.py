@@ -21,13 +21,13 @@ def run(
     *words: object, environment: Mapping[str, str] | None = None, **options: Any
 ) -> subprocess.CompletedProcess[str]:
     """Run it to its end. ``environment`` comes over that of the tests, whose own settings are left out."""
+    streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     return subprocess.run(
         [STREAMFERRY, *map(str, words)],
-        **{"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options},
+        **{**streams, "timeout": 100, **options},
         env=environment_with(environment or {}),
         text=True,
         errors="replace",
-        timeout=100,
         check=False,
     )
 

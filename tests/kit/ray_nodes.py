@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from kit.waiting import PATIENCE_S, START_S, wait_for
+from kit.waiting import PATIENCE_S, START_S, free_ports, wait_for
 
 _NODE: dict[str, Any] = {
     "object_store_memory": 80 << 20,
@@ -31,10 +31,13 @@ class RayNodes:
     def __init__(self, log: Path) -> None:
         # Not below the folder of the test: the address of a Unix socket has 107 bytes at most.
         self.home = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))
-        #: For programs that are to find the cluster as ``auto``.
+        #: For programs that are to find the cluster as ``auto``; from elsewhere it is at ``client``.
         self.environment = {
             "RAY_TMPDIR": str(self.home),
             "RAY_USAGE_STATS_ENABLED": "0",
+            # Each process of Ray that nobody has asked for costs 2 s of CPU.
+            "RAY_enable_worker_prestart": "0",
+            "RAY_prestart_worker_first_driver": "0",
             # Ray takes 127.0.0.1 for the address that the machine has in its network, except where it knows of none.
             "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
         }
@@ -49,7 +52,7 @@ class RayNodes:
                 start_new_session=True,
             )
         # As well as the folder: Ray finds other clusters of the machine, too.
-        self.environment["RAY_ADDRESS"] = self._read()
+        self.environment["RAY_ADDRESS"], self.client = self._read().split()
 
     def add(self) -> str:
         """Id of a new node."""
@@ -106,7 +109,9 @@ def main() -> None:
     # Some of it has no types.
     ray: Any = module
 
-    cluster: Any = Cluster(initialize_head=True, head_node_args={**_NODE, "num_cpus": 1})
+    (port,) = free_ports(1)
+    head = {**_NODE, "num_cpus": 1, "ray_client_server_port": port}
+    cluster: Any = Cluster(initialize_head=True, head_node_args=head)
     ray.init(cluster.address, namespace="streamferry", log_to_driver=False)
     nodes: list[Any] = []
 
@@ -131,7 +136,7 @@ def main() -> None:
             ray.kill(ray.get_actor(rest[0]), no_restart=False)
         return tables() if word == "tables" else "done"
 
-    print("=", cluster.address, flush=True)
+    print("=", cluster.address, f"ray://127.0.0.1:{port}", flush=True)
     for line in sys.stdin:
         print("=", answer(*line.split()), flush=True)
     ray.shutdown()

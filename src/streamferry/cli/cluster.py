@@ -5,6 +5,7 @@ import logging
 import os
 import re
 import socket
+import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -31,8 +32,15 @@ Address = Annotated[
     str, typer.Option("--address", help="auto for the cluster of this machine, or ray://HOST:10001.", metavar="ADDRESS")
 ]
 
-_ADDRESS = re.compile(r"auto|(?:ray://)?(?P<host>[^/@\s]+):(?P<port>[0-9]{1,5})")
+Timeout = Annotated[
+    float, typer.Option("--timeout", help="For how long Ray may keep us waiting, in s.", min=1, max=86400)
+]
+
+_ADDRESS = re.compile(r"auto|(?:ray://)?[^/@\s]+:[0-9]{1,5}")
 _CONNECT_S = 10.0
+_PATIENCE_S = 60.0
+_TRIES = 3
+_NOTHING = "--address: no Ray cluster answers there: start one with `ray start --head`, or give its address"
 
 cluster = typer.Typer(help="Run workers on a Ray cluster, as many as there is work for.", no_args_is_help=True)
 
@@ -51,6 +59,7 @@ def up(
     least: Annotated[int, typer.Option("--min", help="Fewest workers.", min=1)] = 1,
     most: Annotated[int, typer.Option("--max", help="Most workers.", min=1)] = 100,
     cpus: Annotated[float, typer.Option(help="Cores of a machine that a worker takes.", min=0.01)] = 1.0,
+    timeout: Timeout = _PATIENCE_S,
 ) -> None:
     """Start workers on the cluster, between --min and --max of them. Every machine has streamferry[ray] installed."""
     settings = read_settings(
@@ -68,14 +77,16 @@ def up(
         _refuse("--min: must not be more than --max")
     if not (cpus <= 1 or cpus.is_integer()):
         _refuse("--cpus: must be a whole number, or a part of one core")
-    with _connected(address) as ray:
+    with _connected(address, timeout) as ray:
         from streamferry.service.demand import Size
-        from streamferry.service.ray_cluster import find_keeper, start_keeper
+        from streamferry.service.ray_cluster import start_keeper
 
-        if find_keeper() is not None:
+        try:
+            keeper = start_keeper(given, Size(least, most, cpus, settings.capacity))
+            trouble = ray.get(keeper.check.remote())
+        except ValueError:
             _refuse("workers run on this cluster already: streamferry cluster down, to start them anew")
-        keeper = start_keeper(given, Size(least, most, cpus, settings.capacity))
-        if trouble := ray.get(keeper.check.remote()):
+        if trouble:
             ray.get(keeper.stop.remote())
             ray.kill(keeper)
             _refuse(trouble)
@@ -83,9 +94,9 @@ def up(
 
 
 @cluster.command()
-def status(address: Address = "auto", as_json: AsJson = False) -> None:
+def status(address: Address = "auto", as_json: AsJson = False, timeout: Timeout = _PATIENCE_S) -> None:
     """List the workers of the cluster, and where they are."""
-    with _connected(address) as ray:
+    with _connected(address, timeout) as ray:
         for one in ray.get(_keeper().about.remote()):
             if as_json:
                 print_json(one)
@@ -95,9 +106,9 @@ def status(address: Address = "auto", as_json: AsJson = False) -> None:
 
 
 @cluster.command()
-def down(address: Address = "auto") -> None:
+def down(address: Address = "auto", timeout: Timeout = _PATIENCE_S) -> None:
     """Stop all workers of the cluster; their tasks go to others, or wait for some."""
-    with _connected(address) as ray:
+    with _connected(address, timeout) as ray:
         keeper = _keeper()
         ray.get(keeper.stop.remote())
         ray.kill(keeper)
@@ -120,41 +131,78 @@ def _shared(settings: "Settings", on_the_line: str | None) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def _connected(address: str) -> Iterator[Any]:
+def _connected(address: str, timeout: float) -> Iterator[Any]:
     """Ray's module, connected to the cluster. What goes wrong in Ray ends the command with a sentence."""
     if address == "auto":
         # As Ray does.
         address = os.environ.get("RAY_ADDRESS") or address
-    place = _ADDRESS.fullmatch(address)
-    if place is None:
+    if not _ADDRESS.fullmatch(address):
         _refuse("--address: must be auto, or ray://HOST:10001")
     # Ray is to report nothing of us to those who make it.
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    try:
-        import ray
-    except ImportError:
-        _refuse("needs a package that is not installed: pip install 'streamferry[ray]'")
-    try:
-        if place["host"]:
-            # Ray itself tries for more than a minute.
-            socket.create_connection((place["host"].strip("[]"), int(place["port"])), timeout=_CONNECT_S).close()
-        ray.init(address, namespace="streamferry", log_to_driver=False, logging_level=logging.ERROR)
-    except (OSError, OverflowError, ValueError):
-        _refuse("--address: no Ray cluster answers there: start one with `ray start --head`, or give its address")
-    except RuntimeError:
-        _refuse("--address: Ray there refuses us: all machines need the same version of Python, of Ray and of this")
-    try:
-        yield ray
-    except (ray.exceptions.RayError, ConnectionError) as error:
-        # Not its words: they may hold what an actor was started with.
-        typer.echo(
-            f"streamferry cluster: Ray gave up ({type(error).__name__}); `ray status` may say why. Every machine needs "
-            "the same version of streamferry[ray,postgresql]",
-            err=True,
-        )
-        raise typer.Exit(5) from None
-    finally:
-        ray.shutdown()
+    with _Deadline(timeout, _NOTHING) as deadline:
+        try:
+            import ray
+        except ImportError:
+            _refuse("needs a package that is not installed: pip install 'streamferry[ray]'")
+        connect(ray, address)
+        deadline.words = "Ray has not done it, and may do it yet: streamferry cluster status"
+        try:
+            yield ray
+        except (ray.exceptions.RayError, ConnectionError) as error:
+            # Not its words: they may hold what an actor was started with.
+            typer.echo(
+                f"streamferry cluster: Ray gave up ({type(error).__name__}); `ray status` may say why. Every machine "
+                "needs the same version of streamferry[ray,postgresql]",
+                err=True,
+            )
+            raise typer.Exit(5) from None
+        finally:
+            ray.shutdown()
+
+
+def connect(ray: Any, address: str) -> None:
+    """Connect Ray's module, or end the command. ``address``: ``auto``, or one with a host and a port."""
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    for left in reversed(range(_TRIES)):
+        try:
+            if host:
+                # Ray itself tries for more than a minute.
+                socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_S).close()
+            ray.init(address, namespace="streamferry", log_to_driver=False, logging_level=logging.ERROR)
+            return
+        except ConnectionAbortedError:
+            # Ray's client server is there, but the process that it starts for each client is not: it died when it was
+            # forked (seen once in nine times, Ray 2.60), or took more than 30 s.
+            if not left:
+                _refuse("--address: Ray's client server cannot start a session: ray_client_server*.err there says why")
+        except (OSError, OverflowError, ValueError):
+            _refuse(_NOTHING)
+        except RuntimeError:
+            _refuse("--address: Ray there refuses us: all machines need the same version of Python, of Ray and of this")
+
+
+class _Deadline:
+    """Ends the program, with ``words``, if what is done inside takes longer: Ray may wait for minutes, or for ever,
+    where no exception gets to it.
+    """
+
+    def __init__(self, seconds: float, words: str) -> None:
+        self.words = words
+        self._seconds = seconds
+        self._timer = threading.Timer(seconds, self._end)
+        self._timer.daemon = True
+
+    def __enter__(self) -> "_Deadline":
+        self._timer.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+
+    def _end(self) -> None:
+        typer.echo(f"streamferry cluster: {self.words} (waited {self._seconds:g} s: --timeout)", err=True)
+        os._exit(5)
 
 
 def _keeper() -> Any:

@@ -4,7 +4,7 @@ Not here: how workers are started (``ray_cluster``).
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from streamferry.service.worker_settings import WorkerSettings
@@ -12,6 +12,8 @@ from streamferry.store import Store, due, placing
 
 #: How full workers should be, by the fullest of their measures: the rest takes the tasks of one that dies.
 _FULL = 0.7
+#: A worker more than needed leaves when that has been so for this long, in s: each that leaves moves tasks.
+QUIET_S = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,25 @@ def decide_slots(fullness: Iterable[float], waiting: int, size: Size) -> int:
     needed = (math.fsum(fullness) + waiting / size.capacity) / _FULL
     # Seven of ten at 0.7 are ten, whatever the last bit of the division says.
     return min(max(math.ceil(round(needed, 9)), size.least), size.most)
+
+
+class Spare:
+    """Which worker leaves, and when: one each time that, for ``QUIET_S``, there was always one more than needed."""
+
+    def __init__(self) -> None:
+        self._since: float | None = None
+
+    def decide_leaver(self, loads: Mapping[str, int | None], needed: int, now: float) -> str | None:
+        """The one that has least to do, or None. ``loads``: tasks of each; None of one that does not run."""
+        if len(loads) <= needed:
+            self._since = None
+            return None
+        if self._since is None:
+            self._since = now
+        if now - self._since < QUIET_S:
+            return None
+        self._since = now
+        return min(loads, key=lambda name: -1 if (load := loads[name]) is None else load)
 
 
 async def read_demand(store: Store, settings: WorkerSettings, prefix: str) -> tuple[Sequence[float], int]:

@@ -18,14 +18,14 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from secrets import token_hex
 from typing import Any
 
 import ray
 from ray.exceptions import RayError
 
-from streamferry.service.demand import Size, decide_slots, read_demand
+from streamferry.service.demand import Size, Spare, decide_slots, read_demand
 from streamferry.service.store_access import StoreAway, open_store
 from streamferry.service.worker_settings import WorkerSettings
 from streamferry.store import TROUBLE, Store, workers
@@ -45,8 +45,6 @@ _ENVIRONMENT = {"env_vars": {"RAY_kill_child_processes_on_worker_exit": "false"}
 
 #: How often the number of slots is decided, in s.
 _LOOK_S = 1.0
-#: A slot more than needed leaves when that has been so for this long: each that leaves moves tasks.
-_QUIET_S = 600.0
 #: A slot that runs answers within this.
 _ANSWER_S = 5.0
 #: How long a slot gets to have its tasks handed back; the worker is killed before that.
@@ -98,7 +96,7 @@ class Keeper:
         self._settings = WorkerSettings.load(settings)
         self._size = size
         self._stopping = asyncio.Event()
-        self._quiet_since: float | None = None
+        self._spare = Spare()
         self._trouble = ""
         self._running = asyncio.get_running_loop().create_task(self._run(), name="keeper")
 
@@ -158,24 +156,21 @@ class Keeper:
         staying = [name for name in await _names() if name not in leaving]
         for _ in range(wanted - len(staying)):
             self._add()
-        now = asyncio.get_running_loop().time()
-        if len(staying) <= wanted:
-            self._quiet_since = None
-        elif self._quiet_since is None:
-            self._quiet_since = now
-        elif now - self._quiet_since >= _QUIET_S:
-            self._quiet_since = now
-            await self._let_go(store, staying, {_slot_of(one.worker_id): one for one in known})
+        load = {_slot_of(one.worker_id): one.load for one in known}
+        loads = {name: load.get(name) for name in staying}
+        if leaver := self._spare.decide_leaver(loads, wanted, asyncio.get_running_loop().time()):
+            await self._let_go(store, leaver, known)
 
-    async def _let_go(self, store: Store, staying: list[str], known: Mapping[str, Any]) -> None:
-        """Drain the emptiest of these; one that has not even begun leaves at once."""
-        emptiest = min(staying, key=lambda name: known[name].load if name in known else -1)
-        if emptiest not in known:
-            await self._remove(emptiest)
+    async def _let_go(self, store: Store, leaver: str, known: Iterable[Any]) -> None:
+        """Drain this one; one that does not run leaves at once."""
+        drained = [one.worker_id for one in known if _slot_of(one.worker_id) == leaver]
+        if not drained:
+            await self._remove(leaver)
             return
         with acting_as(Actor(ActorKind.SERVICE, socket.gethostname())):
             async with store.write() as connection:
-                await set_intent(connection, known[emptiest].worker_id, Intent.DRAINING)
+                for worker_id in drained:
+                    await set_intent(connection, worker_id, Intent.DRAINING)
 
     def _add(self) -> None:
         name = f"{_SLOT}{token_hex(4)}"
@@ -226,14 +221,13 @@ async def _names() -> list[str]:
 
 
 def start_keeper(settings: Mapping[str, str], size: Size) -> Any:
-    """The keeper, which begins to work; the one that is there, if there is one."""
+    """The keeper, which begins to work. Raises ValueError if there is one, which Ray may say only when it is asked."""
     return (
         ray.remote(Keeper)
         .options(
             name=KEEPER,
             namespace=NAMESPACE,
             lifetime="detached",
-            get_if_exists=True,
             num_cpus=0,
             max_restarts=-1,
             # Who asks one that is being started again waits for it.

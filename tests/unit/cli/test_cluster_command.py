@@ -1,11 +1,15 @@
 """``streamferry cluster`` where it cannot do it: one sentence, before anything is started."""
 
+import socket
 import sys
 from pathlib import Path
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
+from kit import commands
+from streamferry.cli.cluster import connect
 from streamferry.cli.commands import app
 
 KEY = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
@@ -77,3 +81,41 @@ def test_numbers_that_ray_could_not_use(environment: dict[str, str | None]) -> N
     assert "--min" in refused("up --min 3 --max 2", environment)
     for cpus in ("1.5", "inf"):
         assert "--cpus" in refused(f"up --cpus {cpus}", environment)
+
+
+@pytest.mark.parametrize("scheme", ["", "ray://"])
+def test_a_port_that_never_answers_ends_the_command(environment: dict[str, str | None], scheme: str) -> None:
+    """Ray itself would wait for longer than anybody does; where it waits, no exception gets to it."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"{scheme}127.0.0.1:{silent.getsockname()[1]}"
+        told = {name: value for name, value in environment.items() if value is not None} | {"RAY_ADDRESS": address}
+        done = commands.run("cluster", "status", "--timeout", 3, environment=told)
+    assert (done.returncode, done.stdout) == (5, "")
+    (line,) = done.stderr.splitlines()
+    assert "no Ray cluster answers there" in line
+    assert "--timeout" in line
+
+
+class ClientServer:
+    """Ray's module as it is where the session of a client could not be started so many times."""
+
+    def __init__(self, failures: int) -> None:
+        self.failures = failures
+
+    def init(self, *_: object, **__: object) -> None:
+        """Connect."""
+        if self.failures:
+            self.failures -= 1
+            raise ConnectionAbortedError("Initialization failure from server: ... planted ...")
+
+
+def test_a_client_whose_session_could_not_be_started_tries_again(capsys: pytest.CaptureFixture[str]) -> None:
+    """Ray's client server starts a process for each, which may die at once. What it says stays out of ours."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = f"ray://127.0.0.1:{listener.getsockname()[1]}"
+        connect(ClientServer(2), address)
+        with pytest.raises(typer.Exit):
+            connect(ClientServer(3), address)
+    said = capsys.readouterr().err
+    assert "ray_client_server" in said
+    assert "planted" not in said
