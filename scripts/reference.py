@@ -1,15 +1,19 @@
-"""Writes the pages of docs/reference, which are made from the code. A test compares them.
+"""Writes the pages of docs/reference, and the types of the REST client, which are made from the code. A test compares
+them.
 
 Run it as: .venv/bin/python scripts/reference.py
 """
 
+import functools
 import json
 from pathlib import Path
+from typing import Any
 
 from cryptography.fernet import Fernet
 from pydantic import SecretStr
 from reference_api import api_page
 from reference_cli import cli_page
+from reference_client import MODULES, write_module
 from reference_table import table
 
 from streamferry.config import PREFIX, Settings
@@ -36,6 +40,7 @@ from streamferry.worker.items import BURST, EVERY_S
 from streamferry.worker.worker import LEASE_S, REPORT_S
 
 FOLDER = Path(__file__).parents[1] / "docs/reference"
+CLIENT = Path(__file__).parents[1] / "src/streamferry/client"
 #: Settings that have a flag of `streamferry serve`; secrets and what is rarely changed have none.
 FLAGS = ("data_dir", "host", "port", "store", "egress", "files", "workers", "capacity", "cache_dir", "ffmpeg")
 #: Their defaults depend on who runs the service.
@@ -280,10 +285,20 @@ delivered.
 """
 
 
+@functools.cache
+def _rest_document() -> dict[str, Any]:
+    store = Store("sqlite:///:memory:", Seal(Fernet.generate_key().decode()))
+    return build_rest(Actions(store), store, RestSettings(sdk_body=write_body)).openapi()
+
+
+def client_types(name: str) -> str:
+    """The text of a module of the client."""
+    return write_module(_rest_document(), name)
+
+
 def rest_page() -> str:
     """Every operation and every model of REST, from the document that it gives itself."""
-    store = Store("sqlite:///:memory:", Seal(Fernet.generate_key().decode()))
-    document = build_rest(Actions(store), store, RestSettings(sdk_body=write_body)).openapi()
+    document = _rest_document()
     operations = []
     for one in rest_docs.operations(document):
         takes = f" Takes `{one.takes}`." if one.takes else ""
@@ -347,3 +362,5 @@ if __name__ == "__main__":
     FOLDER.mkdir(exist_ok=True)
     for name, page in PAGES.items():
         (FOLDER / name).write_text(page())
+    for name in MODULES:
+        (CLIENT / f"{name}.py").write_text(client_types(name))

@@ -20,6 +20,12 @@ def test_the_page_is_what_the_code_gives(name: str) -> None:
     assert (ROOT / "docs/reference" / name).read_text() == reference.PAGES[name]()
 
 
+@pytest.mark.parametrize("name", sorted(reference.MODULES))
+def test_the_types_of_the_client_are_those_of_rest(name: str) -> None:
+    """The same."""
+    assert (reference.CLIENT / f"{name}.py").read_text() == reference.client_types(name)
+
+
 def test_the_flags_in_the_table_are_those_of_serve() -> None:
     """Each flag that sets a setting is in the table, and no other."""
     command = load("serve")

@@ -1,4 +1,5 @@
-"""The SDK: calls the service's API, or the cloud's, under the method names of the official Python SDK.
+"""The SDK: ``LiveService`` calls the service's API, or the cloud's, under the method names of the official Python SDK;
+``RestService`` calls REST, which has more.
 
     from streamferry.client import LiveService
 
@@ -18,6 +19,7 @@ from streamferry.client.errors import (
     NoAnswer,
     PermissionDenied,
     RateLimited,
+    Refused,
     ServerError,
 )
 from streamferry.client.models import (
@@ -32,6 +34,7 @@ from streamferry.client.models import (
     VodSource,
     Watermark,
 )
+from streamferry.client.rest import RestService
 from streamferry.client.service import AsyncLiveService, LiveService
 
 __all__ = [
@@ -50,6 +53,8 @@ __all__ = [
     "NoAnswer",
     "PermissionDenied",
     "RateLimited",
+    "Refused",
+    "RestService",
     "ServerError",
     "Slate",
     "Switching",

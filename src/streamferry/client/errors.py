@@ -21,6 +21,29 @@ class ApiError(ClientError):
         self.status = status
 
 
+class Refused(ClientError):
+    """REST answered with an error. ``status`` is HTTP's, ``code`` tells cases apart; ``field`` is the part of the
+    request that is wrong, as ``sources[2].start_s``. ``retry_after_s``: when to try again, if the service says so."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int,
+        code: str,
+        field: str | None = None,
+        request_id: str = "",
+        retry_after_s: int | None = None,
+    ) -> None:
+        super().__init__(f"{code}: {message} (request {request_id})")
+        self.message = message
+        self.status = status
+        self.code = code
+        self.field = field
+        self.request_id = request_id
+        self.retry_after_s = retry_after_s
+
+
 class InvalidParam(ApiError):
     """A field is wrong; the message names it."""
 
