@@ -154,6 +154,9 @@ async def rotate_seal(settings: StoreSettings, key_file: Path | None = None) -> 
         except TROUBLE as error:
             raise StoreAway(f"store: cannot be opened: {describe_trouble(error)}") from None
     if not given:
+        # Who may read the present one, as the service does, may read the next: the command may be root's.
+        owner = _key_file(settings).stat()
+        os.chown(next_file, owner.st_uid, owner.st_gid)
         os.replace(next_file, _key_file(settings))
     return done
 

@@ -5,6 +5,7 @@ VALUES list is another statement for each number of rows, which is compiled and 
 """
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -29,5 +30,25 @@ def table_of(dialect: str, columns: Mapping[str, Any]) -> Any:
 
 
 def bind(rows: Sequence[Mapping[str, object]]) -> dict[str, str]:
-    """The parameter of a statement with ``table_of``: numbers, texts, booleans and None."""
-    return {_ROWS: json.dumps(rows)}
+    """The parameter of a statement with ``table_of``: numbers, texts, booleans and None.
+
+    A value that no database takes is made one that it does: all rows would be refused for it.
+    """
+    try:
+        text = json.dumps(rows, allow_nan=False)
+    except ValueError:
+        return {_ROWS: json.dumps(_storable(rows))}
+    # Also of letters that are written as two halves, and are fine.
+    is_odd = "\\u0000" in text or "\\ud" in text
+    return {_ROWS: json.dumps(_storable(rows)) if is_odd else text}
+
+
+def _storable(rows: Sequence[Mapping[str, object]]) -> list[dict[str, object]]:
+    return [{name: _storable_cell(value) for name, value in row.items()} for row in rows]
+
+
+def _storable_cell(value: object) -> object:
+    """Half a letter and NUL are replaced; what is not a finite number is not known."""
+    if isinstance(value, str):
+        return value.encode(errors="replace").decode().replace("\0", "\ufffd")
+    return None if isinstance(value, float) and not math.isfinite(value) else value

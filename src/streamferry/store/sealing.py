@@ -9,7 +9,7 @@ and the row says which. Digests stay as they are, because their key stays.
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from streamferry.store import audit
+from streamferry.store import audit, timing
 from streamferry.store.database import lock_name, now_ms
 from streamferry.store.schema import access_key, callback_secret, mailbox, seal_key, task_spec, worker
 from streamferry.store.seal import Seal, SealBroken
@@ -96,14 +96,22 @@ async def _reseal(connection: AsyncConnection, column: sa.Column[bytes], old: Se
     change = sa.update(column.table).where(key == sa.bindparam("of_row")).values({column.name: sa.bindparam("sealed")})
     done = broken = 0
     keys = list((await connection.execute(sa.select(key).where(column.is_not(None)))).scalars())
+    # What is decided by without opening the spec names the sealed bytes that it was written with.
+    timed = (task_spec.c.timing,) if column is task_spec.c.sealed_spec else ()
+    if timed:
+        change = change.values(timing=sa.bindparam("timing"))
     for begin in range(0, len(keys), _BATCH):
-        rows = await connection.execute(sa.select(key, column).where(key.in_(keys[begin : begin + _BATCH])))
-        changes = []
-        for name, sealed in rows:
+        rows = await connection.execute(sa.select(key, column, *timed).where(key.in_(keys[begin : begin + _BATCH])))
+        changes: list[dict[str, object]] = []
+        for name, sealed, *texts in rows:
             try:
-                changes.append({"of_row": name, "sealed": new.seal(old.open(sealed))})
+                again = new.seal(old.open(sealed))
             except SealBroken:
                 broken += 1
+                continue
+            changes.append({"of_row": name, "sealed": again})
+            if texts:
+                changes[-1]["timing"] = timing.resealed(texts[0], sealed, again)
         if changes:
             await connection.execute(change, changes)
         done += len(changes)

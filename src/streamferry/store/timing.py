@@ -4,7 +4,7 @@ There is no address in it. It names the sealed bytes that it was written with: a
 those and not this, and then the spec is opened.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from zlib import crc32
 
 import sqlalchemy as sa
@@ -53,3 +53,16 @@ def read(seal: Seal, row: sa.RowMapping) -> Timing:
             return stored
     spec = task_rows.spec_of(seal, row)
     return Timing(of, ListTiming.of(spec), spec.series)
+
+
+def resealed(text: str | None, before: bytes, sealed_spec: bytes) -> str | None:
+    """The column once the same spec is sealed under another key; one that was not of that spec stays as it was."""
+    if text is None:
+        return None
+    try:
+        stored = _STORED.validate_json(text)
+    except ValidationError:
+        return text
+    if stored.of != crc32(before):
+        return text
+    return _STORED.dump_json(replace(stored, of=crc32(sealed_spec)), exclude_defaults=True).decode()

@@ -176,9 +176,11 @@ def decide_moves(
 
 
 def explain_wait(task: Wanted, workers: Sequence[Candidate]) -> Reason:
-    """Why no worker takes it."""
+    """Why no worker takes it. ``workers``: those that run and take tasks."""
+    if not workers:
+        return Reason.of(Code.TASK_NO_WORKER)
     able = [one for one in workers if one.has_labels(task)]
-    if workers and not able:
+    if not able:
         missing = [one for one in task.labels if all(one not in worker.labels for worker in workers)]
         # Each label is there, but not on one worker.
         return Reason.of(Code.TASK_NO_LABEL, labels=tuple(missing or task.labels))
@@ -194,6 +196,7 @@ WAITS = frozenset(
     map(
         str,
         (
+            Code.TASK_NO_WORKER,
             Code.TASK_NO_ROOM,
             Code.TASK_NO_LABEL,
             Code.TASK_NO_LABELLED_ROOM,

@@ -10,6 +10,7 @@ import pytest
 import sqlalchemy as sa
 from cryptography.fernet import Fernet
 from pydantic import SecretStr
+from task_samples import make_spec
 from typer.testing import CliRunner
 
 from kit import postgresql
@@ -20,7 +21,7 @@ from streamferry.control.callbacks import Callbacks
 from streamferry.control.clock import SystemClock
 from streamferry.media.url import MediaUrl
 from streamferry.service.store_access import Purpose, open_store, prepare_data_dir, rotate_seal
-from streamferry.store import Store, sealing, sqlite_url, workers
+from streamferry.store import Seal, Store, sealing, sqlite_url, timing, workers
 from streamferry.store.digests import destination_digest
 from streamferry.store.schema import metadata, seal_key, task, task_spec
 from streamferry.tasks.model import TaskItem, TaskKind, TaskSpec
@@ -173,7 +174,12 @@ async def test_rotation_of_a_key_in_the_data_folder(settings: Settings, store_ur
         async with store.write() as connection:
             await connection.execute(task_spec.insert(), {"task_id": "spoiled", "sealed_spec": b"spoiled"})
     old = (settings.data_dir / "seal.key").read_text().strip()
+    if os.geteuid() == 0:
+        os.chown(settings.data_dir / "seal.key", 12345, 12345)
+    owner = (settings.data_dir / "seal.key").stat()
     assert await rotate_seal(settings) == (4, 1)
+    replaced = (settings.data_dir / "seal.key").stat()
+    assert (replaced.st_uid, replaced.st_gid) == (owner.st_uid, owner.st_gid)
     assert (settings.data_dir / "seal.key").read_text().strip() != old
     assert os.listdir(settings.data_dir) == ["seal.key"]
     assert (settings.data_dir / "seal.key").stat().st_mode & 0o777 == 0o600
@@ -184,6 +190,16 @@ async def test_rotation_of_a_key_in_the_data_folder(settings: Settings, store_ur
     assert (await rotate_seal(settings))[0] == 4
     async with open_store(settings, Purpose.SERVE) as store:
         await check(store, made)
+
+
+async def test_after_a_rotation_passes_still_open_no_spec(settings: Settings) -> None:
+    """What they decide by is of the spec as it is sealed now: a spec that cannot be opened makes no difference."""
+    async with open_store(settings, Purpose.SERVE) as store:
+        await Actions(store).create_task(make_spec())
+    await rotate_seal(settings)
+    async with open_store(settings) as store, store.read() as connection:
+        row = (await connection.execute(timing.WITH_TIMING)).mappings().one()
+        assert timing.read(Seal(Fernet.generate_key().decode()), row).list.spans_ms == ((0, None),)
 
 
 async def test_what_the_old_key_had_signed_was_good_for_ever(settings: Settings) -> None:

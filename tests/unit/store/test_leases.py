@@ -712,7 +712,11 @@ async def test_a_task_that_nobody_had_room_for_was_told_as_played(desk: Desk) ->
         assert await due.tell_late(connection) == 1
         assert await due.tell_late(connection) == 0
     record = await desk.actions.get_task(task_id)
-    assert (record.state, record.fault, record.reason) == (State.WAITING, "service", "no worker has room")
+    assert (record.state, record.fault, record.reason) == (
+        State.WAITING,
+        "service",
+        "no worker takes tasks: none runs, or each is cordoned",
+    )
     assert record.trouble is not None
     await desk.shift(task, "end_ms", 24 * 3_600_000)
     assert await desk.conclude() == 1

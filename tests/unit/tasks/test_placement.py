@@ -153,9 +153,10 @@ def test_what_moves() -> None:
 @pytest.mark.parametrize(
     ("wanted", "workers", "told"),
     [
-        (task("t"), [], "no worker has room"),
+        (task("t"), [], "no worker takes tasks: none runs, or each is cordoned"),
+        (task("t", encodes=True), [], "no worker takes tasks: none runs, or each is cordoned"),
         (task("t"), [worker("a", 10)], "no worker has room"),
-        (task("t", labels=EU), [], "no worker with label region=eu has room"),
+        (task("t", labels=EU), [], "no worker takes tasks: none runs, or each is cordoned"),
         (task("t", labels=EU), [worker("a", labels=US)], "no worker has label region=eu"),
         (task("t", labels=EU), [worker("a", 10, labels=EU), worker("b")], "no worker with label region=eu has room"),
         (

@@ -24,6 +24,11 @@ class Tasks:
     )
     TASK_MARK_DAMAGED = ReasonCode("task.mark_damaged", "its watermark is damaged", "其水印已损坏")
     TASK_MARK_UNREAD = ReasonCode("task.mark_unread", "the watermark's picture was not read", "未读取水印图片")
+    TASK_NO_WORKER = ReasonCode(
+        "task.no_worker",
+        "no worker takes tasks: none runs, or each is cordoned",
+        "没有工作进程接手任务：没有运行中的工作进程，或均已停止接收任务",
+    )
     TASK_NO_ROOM = ReasonCode("task.no_room", "no worker has room", "没有工作进程有空位")
     TASK_NO_LABEL = ReasonCode("task.no_label", "no worker has label {labels:and}", "没有工作进程具有标签 {labels:and}")
     TASK_NO_LABELLED_ROOM = ReasonCode(
