@@ -4,14 +4,15 @@ It hangs at the outlet, as a preview does, only until it has these; the media it
 measures how far two keyframes are apart, if that is not plain from how soon the first one came.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from streamferry.media.tag import AUDIO, FRAME, KEYFRAME, SEQUENCE_HEADER, VIDEO, LaidTag
 
 #: Frames of sound: a quarter of a second of AAC.
 SOUND_FRAMES = 12
-#: A stream that shows pictures for so long and has no sound is silent.
+#: A stream that shows pictures for so long and has no sound, or none any more, is silent.
 NO_SOUND_MS = 1_500
 #: A look ends without what has not come in so long.
 MOST_MS = 65_000
@@ -25,7 +26,7 @@ class Seen:
 
     headers: dict[int, bytes]
     keyframe: bytes | None = None
-    sounds: list[bytes] = field(default_factory=list)
+    sounds: Sequence[bytes] = ()
     is_mute: bool = False
 
 
@@ -35,7 +36,17 @@ class Look:
     ``wants_gaps_from_s``: two keyframes are waited for if the first took longer than that; None: never.
     """
 
-    __slots__ = ("_began_ms", "_keyframe_ms", "_on_end", "_on_gap", "_seen", "_wants_gaps_from_ms", "_wants_next")
+    __slots__ = (
+        "_began_ms",
+        "_keyframe_ms",
+        "_on_end",
+        "_on_gap",
+        "_seen",
+        "_sound_ms",
+        "_sounds",
+        "_wants_gaps_from_ms",
+        "_wants_next",
+    )
 
     def __init__(
         self,
@@ -50,6 +61,9 @@ class Look:
         self._wants_gaps_from_ms = None if wants_gaps_from_s is None else wants_gaps_from_s * 1000
         self._began_ms: int | None = None
         self._keyframe_ms: int | None = None
+        # The newest: a look may have to wait for its keyframe, and what it hears is to be of that moment.
+        self._sounds: deque[bytes] = deque(maxlen=SOUND_FRAMES)
+        self._sound_ms = 0
         # Whether the next keyframe is waited for, to measure.
         self._wants_next = False
 
@@ -62,15 +76,15 @@ class Look:
                 if tag_type == VIDEO:
                     seen.keyframe = None
                 else:
-                    seen.sounds.clear()
+                    self._sounds.clear()
             if kind > KEYFRAME:
                 continue
             now_ms = dts_ms
             if self._began_ms is None:
                 self._began_ms = dts_ms
             if tag_type == AUDIO:
-                if len(seen.sounds) < SOUND_FRAMES:
-                    seen.sounds.append(bytes(body))
+                self._sounds.append(bytes(body))
+                self._sound_ms = dts_ms
             elif kind != FRAME:
                 self._note_keyframe(dts_ms, body)
         if self._began_ms is not None and now_ms:
@@ -98,8 +112,12 @@ class Look:
             if waited_ms < MOST_MS:
                 return
             self._on_gap(waited_ms / 1000)
-        if len(seen.sounds) < SOUND_FRAMES and passed_ms < (NO_SOUND_MS if not seen.sounds else 2 * NO_SOUND_MS):
+        if self._sounds and now_ms - self._sound_ms >= NO_SOUND_MS:
+            self._sounds.clear()
+        count = len(self._sounds)
+        if count < SOUND_FRAMES and passed_ms < (2 * NO_SOUND_MS if count else NO_SOUND_MS):
             return
+        seen.sounds = tuple(self._sounds)
         seen.is_mute = not seen.sounds
         self._on_end(seen)
 

@@ -1,0 +1,47 @@
+"""What a look takes of a stream: the newest that there is when it ends."""
+
+from streamferry.media.tag import AUDIO, FRAME, KEYFRAME, SEQUENCE_HEADER, VIDEO, LaidTag
+from streamferry.relay.eyes.look import SOUND_FRAMES, Look, Seen
+
+HEADERS: list[LaidTag] = [
+    (VIDEO, 0, b"\x17\0\0\0\0", SEQUENCE_HEADER),
+    (AUDIO, 0, b"\xaf\0\x12\x10", SEQUENCE_HEADER),
+]
+
+
+def seen_of(sounds_ms: list[int], keyframes_ms: list[int], until_ms: int) -> Seen:
+    """What is seen of a stream whose sound says when it was sent; a picture comes every 40 ms."""
+    ended: list[Seen] = []
+    look = Look(HEADERS, ended.append, lambda _: None, None)
+    sounds: list[LaidTag] = [(AUDIO, at, b"\xaf\1" + at.to_bytes(4), FRAME) for at in sounds_ms]
+    pictures: list[LaidTag] = [
+        (VIDEO, at, b"\x17\1\0\0\0" if at in keyframes_ms else b"\x27\1\0\0\0", KEYFRAME if at in keyframes_ms else FRAME)
+        for at in range(40, until_ms, 40)
+    ]
+    for tag in sorted(sounds + pictures, key=lambda one: one[1]):
+        look.take([tag])
+        if ended:
+            return ended[0]
+    raise AssertionError("the look did not end")
+
+
+def test_sound_is_what_was_sent_last() -> None:
+    """A look that has to wait for its keyframe does not judge what was loud when it began."""
+    seen = seen_of(list(range(1, 6_000, 23)), keyframes_ms=[4_000], until_ms=6_000)
+    heard_ms = [int.from_bytes(body[2:]) for body in seen.sounds]
+    assert len(heard_ms) == SOUND_FRAMES
+    assert 3_700 < heard_ms[0] < heard_ms[-1] <= 4_000
+
+
+def test_sound_that_has_stopped_while_a_keyframe_was_waited_for_is_missing() -> None:
+    """It is not judged by what came before."""
+    seen = seen_of(list(range(1, 800, 23)), keyframes_ms=[4_000], until_ms=6_000)
+    assert seen.is_mute
+    assert not seen.sounds
+
+
+def test_sound_that_comes_late_is_waited_for() -> None:
+    """A keyframe at once, and the sound a second later: none of it is missing."""
+    seen = seen_of(list(range(1_000, 3_000, 23)), keyframes_ms=[40], until_ms=4_000)
+    assert not seen.is_mute
+    assert len(seen.sounds) == SOUND_FRAMES
