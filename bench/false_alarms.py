@@ -1,11 +1,12 @@
 """Two hours of varied material before the eyes: false alarms, and how soon each fault is found that is put in.
 
-    python bench/false_alarms.py [--minutes M] [--seed N]
+    python bench/false_alarms.py [--minutes M] [--seed N] [--lanes L]
 
 The material is made by ffmpeg's generators: none of it was filmed. It has what is hard to tell from a fault: night,
-fades, letterboxes, slides that stand for 25 s, cameras that look at a wall, people who speak low or pause. It is coded by
-x264 and AAC as live streams are, with a keyframe every 2 s, at 480x270 and 5 pictures a second: only keyframes are looked
-at. It is played faster than real time: the clock of the watcher is that of the stamps, and it waits for its decoders.
+fades, letterboxes, slides that stand for 25 s, cameras that look at a wall, people who speak low or pause. It is coded
+by x264 and AAC as live streams are, with a keyframe every 2 s, at 480x270 and 5 pictures a second: only keyframes are
+looked at. It is played faster than real time: the clock of the watcher is that of the stamps, and it waits for its
+decoders.
 
 Bars: no alarm in the material, and each fault put in is found within its duration and 5 s, and not before: from the
 moment in which it begins, which for a picture that stands by itself is its last change. All rules have their defaults.
@@ -177,47 +178,54 @@ class Stage:
         return marked
 
 
-async def measure(minutes: float, seed: int, console: Console) -> dict[str, Any]:
+async def measure(minutes: float, seed: int, lanes: int, console: Console) -> dict[str, Any]:
     """All of it: alarms of the material, and faults that were put in, with how late each was found."""
     chance = random.Random(seed)
-    eyes = Eyes(FfmpegDecoders(60.0), lambda seconds: asyncio.sleep(0))
     alarms: list[dict[str, Any]] = []
     faults: list[dict[str, Any]] = []
-    try:
-        with tempfile.TemporaryDirectory(prefix="streamferry-bench-") as folder:
-            path = Path(folder) / "stretch.flv"
-            stage, shown = Stage(eyes), 0.0
-            for picture, sound, seconds in stretches(minutes, chance):
+    to_show = stretches(minutes, chance)
+    to_put_in = iter([(fault, picture) for fault in FAULTS for picture in chance.sample(sorted(PICTURES), 8)])
+    shown = 0.0
+
+    async def lane(path: Path) -> None:
+        """A stream of stretches as they come, with eyes of its own; then faults, each in a stream of its own."""
+        nonlocal shown
+        eyes = Eyes(FfmpegDecoders(60.0), lambda seconds: asyncio.sleep(0))
+        try:
+            stage = Stage(eyes)
+            for picture, sound, seconds in to_show:
                 tags = await film(PICTURES[picture], SOUNDS[sound], seconds, path)
                 for at, fault in await stage.show(tags):
                     alarms.append({"fault": fault, "picture": picture, "sound": sound, "at_s": round(at, 1)})
                     console.print(f"ALARM {alarms[-1]}", highlight=False)
                 shown += seconds
                 console.print(f"{shown / 60:5.1f} min  {picture}, {sound}", highlight=False)
-            for fault, (of_picture, of_sound) in FAULTS.items():
-                rule = DEFAULTS.rule(fault)
-                assert isinstance(rule, Rule)
-                for picture in chance.sample(sorted(PICTURES), 8):
-                    faults.append(await put_in(Stage(eyes), fault, rule, picture, (of_picture, of_sound), chance, path))
-                    console.print(str(faults[-1]), highlight=False)
-    finally:
-        await eyes.aclose()
+            for fault, picture in to_put_in:
+                faults.append(await put_in(Stage(eyes), fault, picture, chance, path))
+                console.print(str(faults[-1]), highlight=False)
+        finally:
+            await eyes.aclose()
+
+    with tempfile.TemporaryDirectory(prefix="streamferry-bench-") as folder:
+        async with asyncio.TaskGroup() as group:
+            for number in range(lanes):
+                group.create_task(lane(Path(folder) / f"{number}.flv"), name=f"lane {number}")
     return {"minutes": round(shown / 60, 1), "alarms": alarms, "faults": faults}
 
 
 async def put_in(
     stage: Stage,
     fault: ContentFault,
-    rule: Rule,
     picture: str,
-    filters: tuple[str, str],
     chance: random.Random,
     path: Path,
 ) -> dict[str, Any]:
     """A stretch in which the fault begins at some moment. ``late_s``: after its duration; None if it is not found, and
     less than 0 if it is a false alarm."""
+    rule = DEFAULTS.rule(fault)
+    assert isinstance(rule, Rule)
     at = round(chance.uniform(6, 16), 2)
-    of_picture, of_sound = (words.format(at=at) for words in filters)
+    of_picture, of_sound = (words.format(at=at) for words in FAULTS[fault])
     tags = await film(
         ",".join(filter(None, (PICTURES[picture], of_picture))),
         ",".join(filter(None, (SOUNDS["music"], of_sound))),
@@ -235,9 +243,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=120.0, help="how much material")
     parser.add_argument("--seed", type=int, default=1, help="of its order")
+    parser.add_argument("--lanes", type=int, default=4, help="how many streams at the same time")
     asked = parser.parse_args()
     console = Console(width=None if sys.stdout.isatty() else 120)
-    measured = asyncio.run(measure(asked.minutes, asked.seed, console))
+    measured = asyncio.run(measure(asked.minutes, asked.seed, asked.lanes, console))
     late = [one["late_s"] for one in measured["faults"]]
     early = [seconds for seconds in late if seconds is not None and seconds < 0]
     bars = [

@@ -5,6 +5,8 @@ While it is open and not on the air its standby is looked at, as often. So a fau
 until a look finds that it is over, also over sessions that end and begin.
 """
 
+from collections import deque
+
 from streamferry.media.enhanced import tag_kind
 from streamferry.media.tag import AUDIO, KEYFRAME, SEQUENCE_HEADER, VIDEO, Tag
 from streamferry.reasons import Reason
@@ -101,15 +103,18 @@ class InputContent:
 def seen_in(tags: list[Tag]) -> Seen | None:
     """What a look would have found in the headers and the group of a standby; None: there is too little."""
     seen = Seen({})
+    sounds: deque[bytes] = deque(maxlen=SOUND_FRAMES)
     for tag_type, _, body in tags:
         kind = tag_kind(tag_type, body)
         if kind == SEQUENCE_HEADER:
             seen.headers[tag_type] = bytes(body)
+            if tag_type == AUDIO:
+                sounds.clear()
         elif tag_type == VIDEO and kind == KEYFRAME and seen.keyframe is None:
             seen.keyframe = bytes(body)
         elif tag_type == AUDIO:
-            seen.sounds.append(bytes(body))
-    if AUDIO in seen.headers and len(seen.sounds) < SOUND_FRAMES:
+            sounds.append(bytes(body))
+    if AUDIO in seen.headers and len(sounds) < SOUND_FRAMES:
         return None
-    del seen.sounds[:-SOUND_FRAMES]
+    seen.sounds = tuple(sounds)
     return seen
