@@ -15,7 +15,7 @@ def seen_of(sounds_ms: list[int], keyframes_ms: list[int], until_ms: int) -> See
     look = Look(HEADERS, ended.append, lambda _: None, None)
     sounds: list[LaidTag] = [(AUDIO, at, b"\xaf\1" + at.to_bytes(4), FRAME) for at in sounds_ms]
     pictures: list[LaidTag] = [
-        (VIDEO, at, b"\x17\1\0\0\0" if at in keyframes_ms else b"\x27\1\0\0\0", KEYFRAME if at in keyframes_ms else FRAME)
+        (VIDEO, at, b"\x17\1\0\0\0", KEYFRAME) if at in keyframes_ms else (VIDEO, at, b"\x27\1\0\0\0", FRAME)
         for at in range(40, until_ms, 40)
     ]
     for tag in sorted(sounds + pictures, key=lambda one: one[1]):
