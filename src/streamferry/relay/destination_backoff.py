@@ -72,6 +72,8 @@ class DestinationBackoff:
     def note_session(self, lasted_s: float) -> None:
         """A session ended that had been accepted; its error follows."""
         self._had_session = self._noted_session = True
+        # It was there: when it goes again, that is another absence.
+        self._absences = 0
         is_alike = abs(lasted_s - self._length_s) <= max(ALIKE_S, ALIKE * lasted_s)
         self._alike = (self._alike if is_alike else 0) + 1 if lasted_s >= LIMITED_FROM_S else 0
         self._length_s = lasted_s

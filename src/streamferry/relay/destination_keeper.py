@@ -75,6 +75,7 @@ class DestinationKeeper:
             try:
                 error = await self._publish(await self._open(), tries, lost_at)
                 if error is None:
+                    lost_at = None
                     continue
                 lost_at = loop.time()
                 is_refused = self._is_refusal(error, lost_at - tried_at)

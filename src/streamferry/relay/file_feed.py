@@ -228,7 +228,8 @@ class FileFeed:
         self._pace, self._held_pace = self._held_pace, None
         entry = self.current
         if entry is not None and entry.reader.is_cut and not (entry.gives_way and self.upcoming):
-            self._reopen(entry, entry.reader.position_of(entry.reader.reached_ms))
+            self._spent.append(entry.reader)
+            entry.reader = entry.reader.reopen_where_cut()
             self._sender.begin_pass(entry.reader, self._joins.shift)
 
     def end_session(self) -> None:
@@ -257,9 +258,10 @@ class FileFeed:
     def stop_at_place(self, then: Callable[[], None], *, goes_on: bool = False) -> None:
         """Send nothing from the next place on where a viewer can begin, and call ``then`` when it comes.
 
-        ``goes_on``: another session of this feed is to go on there.
+        ``goes_on``: this feed is to go on there in another session, unless another worker already waits to do so.
         """
-        self._at_place = then
+        if not goes_on or self._at_place is None:
+            self._at_place = then
         if (entry := self.current) is not None:
             entry.reader.needs_place = goes_on
 
@@ -315,7 +317,7 @@ class FileFeed:
                 self._spent += self.upcoming.put_rest(entry)
             elif self._at_place is None or not reader.is_cut:
                 self._tell_end(entry)
-            if self._at_place is not None and reader.at_end:
+            if self._at_place is not None and (reader.is_cut or self.upcoming or not self._is_last):
                 self._held_pace, self._pace = pace, None
                 self._at_place()
                 return False

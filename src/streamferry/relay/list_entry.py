@@ -88,7 +88,7 @@ class Upcoming(deque[ListEntry]):
 
     def put_rest(self, entry: ListEntry) -> list[PreparedReader]:
         """What is left of an entry that was cut goes on after the first; gives readers that have no use any more."""
-        reader = entry.reader.reopen_at_keyframe(entry.reader.position_ms)
+        reader = entry.reader.reopen_where_cut()
         rest, spent = entry.rest, list[PreparedReader]()
         if rest is not None and rest in self:
             # Its session was lost, and it was cut once more.

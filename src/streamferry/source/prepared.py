@@ -85,7 +85,10 @@ class PreparedReader:
         "unsent_tracks",
     )
 
-    def __init__(self, file: PlayableFile, start_ms: int = 0, end_ms: int | None = None) -> None:
+    def __init__(
+        self, file: PlayableFile, start_ms: int = 0, end_ms: int | None = None, place: int | None = None
+    ) -> None:
+        """``place``: where it begins, if that is known."""
         if end_ms is not None and end_ms <= start_ms:
             raise SourceUnsupported(Code.FILE_END_BEFORE_START, end_ms=end_ms, start_ms=start_ms)
         if file.complete and start_ms >= file.duration_ms:
@@ -96,7 +99,7 @@ class PreparedReader:
         # Stamp of the last message that may be in the pass.
         self._last_ms = NEVER_MS if end_ms is None else index.origin_ms + end_ms - 1
         #: Number of the place in the index where it begins.
-        self.place = index.place_at_or_before(start_ms + index.origin_ms) if start_ms else 0
+        self.place = place or (index.place_at_or_before(start_ms + index.origin_ms) if start_ms else 0)
         #: Where it stands: everything before that has been given.
         self.offset = index.place_offsets[self.place]
         #: Stamp of the place where it begins.
@@ -224,6 +227,9 @@ class PreparedReader:
             place = index.place_from(start)
             if place is None or index.place_offsets[place] > end:
                 return False
+            if self.at_end and index.place_offsets[place] == end:
+                # Nothing of the pass is left there.
+                return False
             self.offset, self.reached_ms = index.place_offsets[place], index.place_stamps[place]
         else:
             self.reached_ms = max(self.ends().values(), default=self.reached_ms)
@@ -313,6 +319,18 @@ class PreparedReader:
         """A reader of the same pass from the keyframe at or before a position in it; close both."""
         self.file.retain()
         return PreparedReader(self.file, position_ms, self._end_ms)
+
+    def reopen_where_cut(self) -> "PreparedReader":
+        """A reader of what is left of a pass that was cut; close both.
+
+        At its place, where there is one: two may have the same position, as sound may begin before the first picture.
+        """
+        index, position_ms = self.file.index, self.position_of(self.reached_ms)
+        place = index.place_from(self.offset)
+        if place is None or index.place_offsets[place] != self.offset:
+            return self.reopen_at_keyframe(position_ms)
+        self.file.retain()
+        return PreparedReader(self.file, position_ms, self._end_ms, place)
 
     def close(self) -> None:
         """Release the file."""

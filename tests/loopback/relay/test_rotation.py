@@ -4,6 +4,7 @@ import pytest
 
 from kit.clips import ClipFactory
 from scripted.camera import number_of
+from scripted.destination import reset_in_stream, take
 from scripted.waiting import until
 from streamferry.media import peer_options
 from streamferry.media.enhanced import tag_kind
@@ -11,6 +12,7 @@ from streamferry.media.peer_options import PeerOptions
 from streamferry.media.tag import AUDIO, KEYFRAME, VIDEO
 from streamferry.media.url import MediaUrl
 from streamferry.relay import destination_keeper
+from streamferry.relay.prepared_list import PreparedList
 from streamferry.relay.spec import Item, RelaySpec
 
 pytestmark = pytest.mark.usefixtures("quick")
@@ -70,3 +72,40 @@ async def test_a_stop_while_the_place_is_waited_for_ends_the_broadcast(relays, s
     await until("the end", lambda: destination.publishes[0].is_over)
     assert destination.publishes[0].ended == "unpublished"
     assert len(destination.publishes) == 1
+
+
+async def test_what_was_lost_once_was_counted_at_each_rotation(relays, destination, clips: ClipFactory, each_second):
+    """Of a list that keeps time: all that had passed since the last loss, though nothing was lost at a rotation."""
+    item = Item(MediaUrl.parse(clips("h264_no_bframes").as_uri()))
+
+    async def manner(caller):
+        if destination.publishes:
+            await take(caller)
+        else:
+            await reset_in_stream(caller)
+
+    destination.manner = manner
+    spec = RelaySpec.vod([item], destination.url(), keeps_time=True, destination_options=each_second)
+    running = relays.start_spec(spec)
+    await until("a session after the loss", lambda: len(destination.publishes) > 1 and running.status.lost_ms > 0)
+    lost_ms = running.status.lost_ms
+    await until("rotations", lambda: len(destination.publishes) > 3 and destination.publishes[3].has_both_tracks)
+    await running.relay.stop()
+    assert running.status.lost_ms == lost_ms
+
+
+async def test_a_list_that_ends_when_its_session_is_due_to_be_followed_began_another_of_nothing(
+    relays, destination, clips: ClipFactory, each_second, monkeypatch
+):
+    """There is no keyframe any more up to its end: it is over, and so is its broadcast."""
+    monkeypatch.setattr(peer_options, "MIN_ROTATE_S", 0)
+    item = Item(MediaUrl.parse(clips("h264_no_bframes").as_uri()), 0, 0.9)
+    spec = RelaySpec.vod([item], destination.url(), loops=1, destination_options=PeerOptions(rotate_s=0.01))
+    reader = await PreparedList(relays.host._store).open_item(spec, item, 0)
+    await reader.file.wait_complete(lambda _: None)
+    reader.close()
+    running = relays.start_spec(spec)
+    await until("the end", lambda: running.status.final)
+    assert running.status.state == "ended"
+    (publish,) = destination.publishes
+    assert publish.has_both_tracks

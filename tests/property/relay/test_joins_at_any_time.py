@@ -1,8 +1,8 @@
 """Whatever happens to a list on air, at whatever time of its streams: the same media, in order, its tracks in step.
 
-Loops, unlike files, offsets, lost sessions, edits that keep what plays or make it give way, and another worker that
-goes on: drawn at random, on a clock of numbers, over real TCP with small buffers, read back by our chunk reader and by
-a careless one.
+Loops, unlike files, offsets, lost sessions, sessions that take the place of others, edits that keep what plays or make
+it give way, and another worker that goes on: drawn at random, on a clock of numbers, over real TCP with small buffers,
+read back by our chunk reader and by a careless one.
 """
 
 import asyncio
@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -128,6 +129,8 @@ class Broadcast:
     sent: list[Sent] = field(default_factory=list)
     #: Numbers of passes of which the second goes on where the first one ended.
     handed: list[tuple[int, int]] = field(default_factory=list)
+    #: Numbers of sessions of which the next one takes the place.
+    moved: list[int] = field(default_factory=list)
 
     def begin(self, at: Playhead, items: list[Item], first_stamp_ms: int) -> None:
         """A worker begins with the list."""
@@ -224,6 +227,22 @@ class Broadcast:
         self.now += 1.0
         self.connect(first_stamp_ms)
 
+    async def move(self, away_s: float, first_stamp_ms: int) -> None:
+        """Another session goes on at the next place: one that is open already, or some time later."""
+        waiting = asyncio.create_task(self.flow.wait_for_start())
+        async with asyncio.timeout(PATIENCE_S):
+            while not waiting.done():
+                await self.visit()
+            await waiting
+            while self.session.is_blocked or not self.far_has_all():
+                self.session.flush()
+                self.far.receive()
+                await asyncio.sleep(0)
+        self.moved.append(len(self.sent))
+        self.read_back()
+        self.now += away_s
+        self.connect(first_stamp_ms)
+
     async def edit(self, items: list[Item]) -> None:
         """Another list follows, at once."""
         before, self.items = self.items, items
@@ -305,7 +324,7 @@ ITEMS = st.lists(
         ),
         st.integers(0, 2),
         st.sampled_from((0.0, 0.0, 0.0, 0.3)),
-        st.sampled_from((0.0, 0.0, 0.0, 0.33)),
+        st.sampled_from((0.0, 0.0, 0.0, 0.33, 0.4)),
     ),
     min_size=1,
     max_size=3,
@@ -316,6 +335,7 @@ READS = st.sampled_from((0, 2_000, 60_000, 1 << 20, 1 << 20))
 STEPS = st.one_of(
     st.tuples(st.just("wait"), SECONDS, READS),
     st.tuples(st.just("reset"), FIRST_STAMPS),
+    st.tuples(st.just("move"), st.sampled_from((0.0, 0.0, 0.2, 2.0, 5.0)), FIRST_STAMPS),
     st.tuples(st.just("edit"), ITEMS),
     st.tuples(st.just("hand_over"), FIRST_STAMPS),
 )
@@ -365,6 +385,38 @@ def test_a_list_arrives_whatever_happens_to_it(
     for one in running.sent:
         assert_in_step(one.tags, running.passes)
     assert_all_arrived(running)
+    assert_nothing_came_twice(running)
+
+
+def on_air(shape: Shape, end_s: float, steps: list[tuple]) -> Broadcast:
+    """A list of one file without end."""
+    items = [Item(MediaUrl.parse("http://films.example/0"), 0, end_s)]
+    running = asyncio.run(broadcast([shape], items, 0, steps, 256 << 10, is_watched=False))
+    assert_all_arrived(running)
+    assert_nothing_came_twice(running)
+    return running
+
+
+@pytest.mark.parametrize("wait_s", [0.3, 0.7])
+def test_a_move_at_the_end_of_an_item_that_ends_at_a_keyframe_ended_the_run(wait_s: float) -> None:
+    """Nothing was left of the item, and that could not be opened."""
+    steps = [step for _ in range(8) for step in (("wait", wait_s, 1 << 20), ("move", 0.0, 0))]
+    running = on_air(Shape(25, 5, 0, 0, True, 60), 0.4, steps)
+    assert len(running.sent) == 9
+
+
+def test_sound_before_the_first_picture_came_twice_after_a_move() -> None:
+    """The first keyframe of a file has the position of the sound before it; that belonged to the first session."""
+    reader = PreparedReader(film(Shape(12, 12, -46, 0, True, 60), 1))
+    begin = reader.offset
+    for until_ms in range(46):
+        reader.advance(until_ms)
+    assert reader.offset > begin
+    reader.advance(400, ends_at_place=True)
+    assert reader.is_cut
+    rest = reader.reopen_where_cut()
+    assert rest.offset == reader.offset
+    assert rest.start_dts_ms == 46
 
 
 def frame_of(file: MemoryFile, tag_type: int, number: int) -> Tag:
@@ -396,6 +448,17 @@ def assert_in_step(tags: list[Tag], passes: list[Pass]) -> None:
     # From one file to the next nobody waits.
     order = sorted(tags, key=lambda tag: signed_delta_ms(tag[1], tags[0][1]))
     assert all(signed_delta_ms(later[1], earlier[1]) <= 600 for earlier, later in pairwise(order))
+
+
+def assert_nothing_came_twice(running: Broadcast) -> None:
+    """A session that takes the place of another goes on where that ended, and begins with a keyframe."""
+    for number in running.moved:
+        before, after = running.sent[number].tags, running.sent[number + 1].tags
+        for tag_type in (VIDEO, AUDIO):
+            seen = [number_of(tag) for tag in before if tag[0] == tag_type]
+            assert not seen or all(number_of(tag) > seen[-1] for tag in after if tag[0] == tag_type)
+        pictures = [tag for tag in after if tag[0] == VIDEO]
+        assert not pictures or tag_kind(VIDEO, pictures[0][2]) == KEYFRAME
 
 
 def assert_all_arrived(running: Broadcast) -> None:

@@ -57,9 +57,14 @@ def test_what_a_stream_needs_is_that_of_all_its_headers():
 
 
 @pytest.mark.parametrize(
-    ("mask", "is_listed"), [(1.0, True), (4.0, True), (5.0, True), (7.0, True), (2.0, False), (0.0, False), ("?", True)]
+    ("mask", "is_listed"),
+    [
+        *((1.0, True), (4.0, True), (5.0, True), (7.0, True), (2.0, False), (0.0, False)),
+        *(("?", True), (True, True), (False, False), (None, True)),
+        *((float("nan"), False), (float("inf"), False), (float("-inf"), False), (1e300, False)),
+    ],
 )
 def test_a_codec_that_is_only_encoded_is_not_taken(mask, is_listed):
-    """FourCcInfoMask of Enhanced RTMP v2: decode 1, encode 2, forward 4."""
+    """FourCcInfoMask of Enhanced RTMP v2: decode 1, encode 2, forward 4. What is no mask may be anything."""
     connected = Command("_result", 1, [{"videoFourCcInfoMap": {"hvc1": mask}}, {}])
     assert ("hvc1" in codecs_of(connected)) is is_listed

@@ -62,6 +62,23 @@ def test_a_destination_that_was_away_is_found_soon_after_its_return(outage_s, la
         assert tried[-1] - outage_s <= late_s
 
 
+@pytest.mark.parametrize("back_s", [0.5, 5, 12])
+def test_one_that_goes_again_soon_after_it_came_was_asked_as_one_that_never_came(back_s):
+    """A long outage, a session shorter than a good one, and 20 s of outage: it was found up to 4 s late."""
+    for seed in SEEDS:
+        backoff = DestinationBackoff(random.Random(seed).uniform)
+        for _ in range(60):
+            backoff.note_failure(DestinationAbsent(WHY), 0.001)
+        backoff.note_session(back_s)
+        backoff.note_failure(DestinationClosed(WHY), back_s)
+        now = backoff.next_delay()
+        while now < 20:
+            backoff.note_failure(DestinationAbsent(WHY), 0.001)
+            assert backoff.next_delay() >= 0.9
+            now += backoff.next_delay()
+        assert now <= 22
+
+
 def test_a_destination_that_drops_all_packets_is_found_soon_after_its_return():
     """Each attempt waits 5 s, in which the kernel asks after 0, 1 and 3 s; the next begins at once."""
     for seed in SEEDS:

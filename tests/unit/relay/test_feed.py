@@ -805,6 +805,18 @@ async def test_an_item_that_ended_as_its_list_was_handed_over_was_played_again()
     assert len(playing.stamps(VIDEO)) == 50
 
 
+async def test_a_destination_that_asked_to_move_kept_a_list_from_being_handed_over():
+    """The worker that goes on had been promised the place first; the list went on in another session here."""
+    playing, stopped = Playing(), []
+    await playing.put(MemoryFile(4, gop=25))
+    playing.feed.begin_session(0.0)
+    playing.play(0.0, 0.3)
+    playing.feed.stop_at_place(lambda: stopped.append("handed over"))
+    playing.feed.stop_at_place(lambda: stopped.append("moved"), goes_on=True)
+    playing.play(0.3, 3.0)
+    assert stopped == ["handed over"]
+
+
 def test_headers_and_commands_are_no_picture(live):
     """A hung camera behind a server that repeats its header and seeks: the picture is missed all the same."""
     feed, inlet = live

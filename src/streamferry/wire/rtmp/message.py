@@ -5,6 +5,7 @@ Specification: Adobe RTMP 1.0, sections 5.4 (protocol control), 6.2 (user contro
 
 from contextlib import suppress
 from enum import IntEnum
+from math import isfinite
 from struct import Struct
 from typing import NamedTuple
 
@@ -284,5 +285,12 @@ def codecs_of(connected: Command) -> frozenset[str]:
                 if isinstance(listed, list):
                     found |= {one for one in listed if isinstance(one, str)}
                 elif isinstance(listed, dict):
-                    found |= {one for one, can in listed.items() if not isinstance(can, float) or int(can) & _CAN_TAKE}
+                    found |= {one for one, can in listed.items() if _can_take(can)}
     return frozenset(found)
+
+
+def _can_take(can: Amf0Value) -> bool:
+    """What is no FourCcInfoMask says yes, unless it says no."""
+    if isinstance(can, float):
+        return isfinite(can) and bool(int(can) & _CAN_TAKE)
+    return can is not False
