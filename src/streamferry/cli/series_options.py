@@ -31,6 +31,14 @@ _OPTIONS: dict[str, Any] = {
     "rdates": Annotated[
         list[str] | None, typer.Option("--also", metavar="TIME", help="Start of a window to add; repeat it.")
     ],
+    "slate_between": Annotated[
+        bool | None,
+        typer.Option(
+            "--slate-between/--end-between",
+            show_default=False,
+            help="Send the slate between the windows, or end after each window.",
+        ),
+    ],
 }
 
 
@@ -50,7 +58,7 @@ def series_field(arguments: dict[str, Any], present: dict[str, Any] | None) -> d
         return {}
     whole = {"time_zone": _machine_zone(), **(present or {}), **given}
     if not whole.get("rule"):
-        raise ValueError("--recurs: is required with --time-zone, --except and --also")
+        raise ValueError("--recurs: is required with --time-zone, --except, --also and --slate-between")
     return {"series": whole}
 
 

@@ -34,7 +34,7 @@ def show_schedule(
             return
         for one in guide:
             place = "" if one["item"] is None else f"  loop {one['loop'] + 1}, file {one['item'] + 1}"
-            typer.echo(f"{_from_to(one)}{place}  {one['source']}")
+            typer.echo(f"{_from_to(one)}{place}  {one['source'] or 'the slate'}")
         if at is None:
             for one in reversed(windows["past"]):
                 typer.echo(f"{_from_to(one)}  {one['state']}, {one['retries']} retries, {one['lost_s']:.1f} s lost")

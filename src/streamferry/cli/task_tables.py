@@ -211,6 +211,8 @@ def _series(series: Mapping[str, Any] | None) -> Iterator[tuple[str, str]]:
         yield "recurs", f"{series['rule']}, by the clocks of {series['time_zone']}"
         yield "except", ", ".join(series["exdates"])
         yield "also", ", ".join(series["rdates"])
+        if series.get("slate_between"):
+            yield "between", "the slate"
 
 
 def _told(value: str | int | Mapping[str, str]) -> str:

@@ -180,7 +180,7 @@ class Actions(Readings, GroupActions, KeyActions, WorkerActions):
                 values |= tasks.START_AGAIN
             elif list_changed and before.playhead is not None:
                 values |= tasks.place(move(before.playhead, was.items, spec.items)[0])
-            if to_ms(spec.start_at) > now_ms:
+            if to_ms(spec.opens_at) > now_ms:
                 values |= tasks.NO_TROUBLE
             due_ms = _due(spec, enabled=before.enabled, finished=finished, now_ms=now_ms)
             seq, _ = await tasks.redirect(connection, task_id, due_ms=due_ms, values=values)
@@ -331,7 +331,7 @@ def _due(spec: TaskSpec, *, enabled: bool, finished: bool, now_ms: int) -> int |
     return decide_due(
         enabled=enabled,
         finished=finished,
-        start_ms=to_ms(spec.start_at),
+        start_ms=to_ms(spec.opens_at),
         end_ms=to_ms(spec.end_at),
         now_ms=now_ms,
     )

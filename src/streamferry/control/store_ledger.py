@@ -7,6 +7,8 @@ import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
+from itertools import islice
 
 from streamferry.control.clock import StepWatch
 from streamferry.media.errors import SourceForbidden, SourceRejected
@@ -31,7 +33,8 @@ from streamferry.store.assignments import HeldTask
 from streamferry.store.workers import NO_TRAITS, Traits
 from streamferry.tasks.actor import Actor, ActorKind, acting_as
 from streamferry.tasks.model import ContinueStrategy, StoredMark, TaskDestination, TaskItem, TaskKind, TaskSpec
-from streamferry.tasks.times import to_ms
+from streamferry.tasks.series import Window
+from streamferry.tasks.times import from_ms, to_ms
 from streamferry.worker import LEASE_S, Assignment, LeaseLost, Report, StoreUnavailable, WorkerHealth
 
 _log = logging.getLogger("streamferry.control")
@@ -39,6 +42,8 @@ _log = logging.getLogger("streamferry.control")
 
 #: How soon a worker asks again for due tasks for which it had no room: each time is a write.
 _CLAIM_AGAIN_S = 0.5
+#: So many windows a worker knows: should nobody tell it of the next one, it goes on as long.
+_WINDOWS_AHEAD = 3
 #: All workers are told of a due task at once. Who finds its row locked by another, for which it is not meant, asks
 #: again within this time.
 _LOCKED_AGAIN_S = 0.1
@@ -195,9 +200,16 @@ class StoreLedger:
         if hold.spec is None:
             return None
         spec = problem = None
+        windows = _windows_of(hold.spec, from_ms(now_ms))
+        end_at = windows[-1].end_at if windows else hold.spec.end_at
         try:
             self._check_files(hold.spec)
             spec = relay_spec_of(hold.spec, hold.playhead)
+            if windows:
+                # By this machine's clock.
+                ahead_s = time.time() - now_ms / 1000
+                spans = tuple((begin.timestamp() + ahead_s, end.timestamp() + ahead_s) for begin, end in windows)
+                spec = replace(spec, windows=spans)
         except InvalidPart as error:
             problem = Reason.of(Code.FIELD_NAMED, field=error.name, why=error.why)
         except InvalidValue as error:
@@ -208,8 +220,8 @@ class StoreLedger:
             version=hold.version,
             is_wanted=hold.is_wanted,
             spec=spec,
-            start_in_s=(to_ms(hold.spec.start_at) - now_ms) / 1000,
-            end_in_s=(to_ms(hold.spec.end_at) - now_ms) / 1000,
+            start_in_s=(to_ms(hold.spec.opens_at) - now_ms) / 1000,
+            end_in_s=(to_ms(end_at) - now_ms) / 1000,
             problem=problem,
             trouble=hold.trouble,
             moves=hold.moves,
@@ -236,6 +248,16 @@ class StoreLedger:
                     raise InvalidValue(error.why) from None
                 except SourceRejected:
                     pass
+
+
+def _windows_of(spec: TaskSpec, now: datetime) -> list[Window]:
+    """The next windows of a task that sends its slate between them; none of any other.
+
+    While the first of them runs the next one is told, long before the last one begins.
+    """
+    if spec.series is None or not spec.series.slate_between:
+        return []
+    return list(islice(spec.series.windows(now), _WINDOWS_AHEAD))
 
 
 def relay_spec_of(spec: TaskSpec, playhead: Playhead) -> RelaySpec:

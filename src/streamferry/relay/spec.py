@@ -164,6 +164,8 @@ class RelaySpec:
 
     ``more_inputs``: what is shown while the source cannot be, by preference, and ``slate`` while none of them can be;
     ``switching`` has the rules, and ``pinned`` is the input (or ``SLATE``) that was asked for by hand.
+    ``windows``: from when to when inputs may be on air, in Unix seconds; between them and after the last only the slate
+    is. Without any there are no such limits.
     ``orders``: the last ones, in order of their numbers. ``watch``: what the content is watched for.
 
     For files: ``normalize`` says how different ones become one stream; ``pre_download`` False keeps none after it has
@@ -194,6 +196,7 @@ class RelaySpec:
     pinned: int | None = None
     orders: tuple[Order, ...] = ()
     watch: Watch = NOTHING
+    windows: tuple[tuple[float, float], ...] = ()
 
     def __post_init__(self) -> None:
         with _named("destination"):
@@ -298,7 +301,7 @@ class RelaySpec:
     @property
     def on_air_key(self) -> tuple[object, ...]:
         """What decides which input is on air: equal for two specs that show the same of the same inputs."""
-        return (self.switching, self.pinned, self.orders)
+        return (self.switching, self.pinned, self.orders, self.windows)
 
     @classmethod
     def live(

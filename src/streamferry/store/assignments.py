@@ -7,13 +7,13 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from streamferry.reasons import Code, Reason
-from streamferry.relay.status import Playhead, RelayStatus, State, Trouble
+from streamferry.relay.status import Playhead, RelayStatus, Shown, State, Trouble
 from streamferry.store import events, overlaps, pictures, run_reports, sealing, task_rows, tasks, usage, workers
 from streamferry.store.database import now_ms
 from streamferry.store.events import NewEvent, playhead_detail
 from streamferry.store.followed_orders import marked
 from streamferry.store.given import bind
-from streamferry.store.schema import run, task
+from streamferry.store.schema import OPENS_MS, run, task
 from streamferry.store.seal import Seal
 from streamferry.store.spec_json import Unreadable, with_picture
 from streamferry.store.task_rows import ListTiming
@@ -206,7 +206,7 @@ async def _take_back(connection: AsyncConnection, worker_id: str, returned: Mapp
     if not returned:
         return
     rows = await connection.execute(
-        sa.select(task.c.id, task.c.enabled, task.c.finished, task.c.start_ms, task.c.end_ms, run.c.moves)
+        sa.select(task.c.id, task.c.enabled, task.c.finished, OPENS_MS, task.c.end_ms, run.c.moves)
         .join(run, run.c.task_id == task.c.id)
         .where(task.c.id.in_(returned))
     )
@@ -293,6 +293,8 @@ def _detail(status: RelayStatus) -> dict[str, object]:
     if status.destinations:
         # The state of a task is that of its first.
         detail["destination"] = int(status.destinations[0].id)
+    if status.on_air is not None and status.on_air.shown is Shown.SLATE:
+        detail["on_air"] = str(status.on_air)
     if status.playhead is not None:
         detail["playhead"] = playhead_detail(status.playhead)
     if status.fault is not None:

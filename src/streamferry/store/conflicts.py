@@ -49,6 +49,6 @@ async def find_conflict(
 def _windows(spec: TaskSpec, now_ms: int, *, is_finished: bool) -> Iterator[Window]:
     """Those that begin soon, in order; without the present one if its list was played out."""
     now, present = from_ms(now_ms), Window(spec.start_at, spec.end_at)
-    upcoming = spec.series.windows(now) if spec.series else iter((present,))
+    upcoming = spec.series.busy(now) if spec.series else iter((present,))
     soon = takewhile(lambda window: window.start_at < max(now, spec.start_at) + _COMPARED, upcoming)
     return (window for window in soon if window.end_at > now and not (is_finished and window == present))

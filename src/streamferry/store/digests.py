@@ -44,6 +44,7 @@ def searched(seal: Seal, spec: TaskSpec) -> dict[str, object]:
         "start_ms": to_ms(spec.start_at),
         "end_ms": to_ms(spec.end_at),
         "moves_on_ms": to_ms(spec.end_at) if spec.series else None,
+        "opens_ms": to_ms(spec.opens_at) if spec.series and spec.series.slate_between else None,
         "destination_digest": destination_digest(seal, spec.destination) if spec.destination_enabled else "",
         "stream_digest": stream_digest(seal, *_app_and_stream(spec.destination)),
         "placement": labels_text(spec.placement),

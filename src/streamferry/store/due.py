@@ -19,7 +19,7 @@ from streamferry.store.events import NewEvent, playhead_detail
 from streamferry.store.given import bind, table_of
 from streamferry.store.numbers import count_up
 from streamferry.store.records import Intent
-from streamferry.store.schema import pulse, run, task, worker
+from streamferry.store.schema import OPENS_MS, pulse, run, task, worker
 from streamferry.store.seal import Seal
 from streamferry.store.spec_json import Unreadable
 from streamferry.tasks.placement import WAITS, Candidate, Wanted, decide_places, explain_wait, read_labels_text
@@ -124,7 +124,7 @@ async def claim(connection: AsyncConnection, seal: Seal, worker_id: str, choice:
     await overlaps.take(connection, worker_id, moving)
     # Where and when it broke is kept until it has moved on: the new worker may be lost before that.
     values: dict[str, object] = {"worker_id": worker_id, "epoch": run.c.epoch + 1, "state": State.WAITING.value}
-    values |= {"due_ms": None, "played_out_ms": None, "moves": False, **overlaps.NO_NEXT}
+    values |= {"due_ms": None, "played_out_ms": None, "moves": False, "counted_before": None, **overlaps.NO_NEXT}
     counted = await count_up(connection, run.c.event_seq, {one.task_id: 1 for one in taken}, **values)
     await events.append(connection, taken, counted=counted)
     orders = await connection.execute(
@@ -218,7 +218,7 @@ async def _conclude(connection: AsyncConnection, told: Sequence[NewEvent], value
 
 async def follow_clock(connection: AsyncConnection, now: int) -> None:
     """The clock was set: what was due by the old one is due now, and not when the new one gets there."""
-    begins_ms = sa.select(task.c.start_ms - LOOK_AHEAD_MS).where(task.c.id == run.c.task_id).scalar_subquery()
+    begins_ms = sa.select(OPENS_MS - LOOK_AHEAD_MS).where(task.c.id == run.c.task_id).scalar_subquery()
     # The retry of one that failed comes early.
     await connection.execute(
         run.update().where(run.c.due_ms > now, begins_ms < run.c.due_ms, begins_ms <= now).values(due_ms=now)
@@ -307,7 +307,7 @@ def _is_late(now: sa.ColumnElement[int] | int) -> sa.ColumnElement[bool]:
     return sa.and_(
         ~sa.exists().where(pulse.c.since_ms > now - _SETTLED_MS),
         run.c.due_ms <= now - LATE_MS,
-        task.c.start_ms <= now - LATE_MS,
+        now - LATE_MS >= OPENS_MS,
         task.c.end_ms > now + END_TOLERANCE_MS,
         run.c.worker_id.is_(None),
     )

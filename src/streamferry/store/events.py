@@ -15,7 +15,7 @@ from streamferry.store.cells import read_object, read_time
 from streamferry.store.given import bind, table_of
 from streamferry.store.numbers import count_up
 from streamferry.store.records import EventRecord
-from streamferry.store.schema import event, mailbox, run, task
+from streamferry.store.schema import OPENS_MS, event, mailbox, run, task
 from streamferry.tasks.actor import current_actor
 from streamferry.tasks.model import CallbackEvent, decide_api_status
 from streamferry.tasks.schedule import END_TOLERANCE_MS
@@ -46,7 +46,7 @@ _RECEIVERS = (
         run.c.playhead_ms,
         task.c.enabled,
         task.c.finished,
-        task.c.start_ms,
+        OPENS_MS.label("opens_ms"),
         task.c.end_ms,
         mailbox.c.title,
     )
@@ -116,7 +116,7 @@ def _snapshot(one: NewEvent, row: sa.RowMapping) -> dict[str, object]:
     """Everything for the callback, as it is now: the task may have changed or be gone when it is delivered."""
     status = decide_api_status(
         enabled=row["enabled"],
-        start_at=from_ms(row["start_ms"]),
+        start_at=from_ms(row["opens_ms"]),
         end_at=from_ms(row["end_ms"]),
         finished=row["finished"],
         # The clock of the worker that opens and closes the window may be ahead of the store's by that much.

@@ -102,7 +102,7 @@ class TaskRecord:
         """The status that the API shows at that time."""
         return decide_api_status(
             enabled=self.enabled,
-            start_at=self.spec.start_at,
+            start_at=self.spec.opens_at,
             end_at=self.spec.end_at,
             finished=self.finished,
             now=now,

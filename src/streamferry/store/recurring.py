@@ -1,6 +1,10 @@
-"""Tasks whose window recurs: when one is over, the next one takes its place."""
+"""Tasks whose window recurs: when one is over, the next one takes its place.
+
+A run ends before that, unless the slate is sent between the windows: then it goes on in the next one.
+"""
 
 import functools
+import json
 from collections.abc import Mapping
 
 import sqlalchemy as sa
@@ -8,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from streamferry.relay.status import State
 from streamferry.store import events, tasks, timing
+from streamferry.store.cells import read_json
 from streamferry.store.database import now_ms
 from streamferry.store.events import NewEvent
 from streamferry.store.given import bind, table_of
@@ -15,6 +20,7 @@ from streamferry.store.numbers import count_up
 from streamferry.store.schema import run, task
 from streamferry.store.seal import Seal
 from streamferry.store.spec_json import Unreadable
+from streamferry.store.worker_orders import order
 from streamferry.tasks.schedule import decide_due
 from streamferry.tasks.times import from_ms, to_ms
 
@@ -24,14 +30,18 @@ MOVED_ON = "moved_on"
 _BATCH = 100
 #: When one is looked at again that could not be read: a service of a newer version may have done so by then.
 _AGAIN_MS = 60_000
+#: When one is that a worker is to end.
+_ENDS_MS = 1_000
 #: What is told of a window: the counters of its last run.
 _COUNTERS = ("media_time_ms", "bytes_in", "bytes_out", "lost_ms", "dropped_tags", "retries")
 
 
 def are_over(now: sa.ColumnElement[int] | int) -> sa.ColumnElement[bool]:
-    """Whether the window is over and concluded: no worker has the task, and none is to take it."""
+    """Whether the window is over and concluded: no worker has the task, and none is to take it; or one goes on."""
     # SQLite has no statistics, and would look for all runs with a null: those of all tasks that run or have ended.
     is_left = sa.and_(run.c.worker_id.is_(None), run.c.due_ms.is_(None))
+    goes_on = sa.and_(run.c.worker_id.is_not(None), task.c.opens_ms.is_not(None), task.c.enabled)
+    is_left = sa.or_(is_left, goes_on)
     return sa.and_(task.c.moves_on_ms <= now, sa.case((is_left, sa.true()), else_=sa.false()))
 
 
@@ -48,7 +58,9 @@ async def move_on(connection: AsyncConnection, seal: Seal) -> int:
     told: list[NewEvent] = []
     moved: list[dict[str, object]] = []
     runs: dict[str, dict[str, object]] = {}
+    held: list[dict[str, object]] = []
     later: list[dict[str, object]] = []
+    workers: set[str | None] = set()
     for row in rows:
         task_id, now = row["task_id"], row["now"]
         try:
@@ -59,14 +71,32 @@ async def move_on(connection: AsyncConnection, seal: Seal) -> int:
             continue
         window = series.next(from_ms(now)) if series else None
         values: dict[str, object] = {"of_task": task_id, "to_moves_on": None}
+        worker_id = row["worker_id"]
+        if window is None and worker_id is not None:
+            # It was the last one: its worker is about to end it.
+            later.append({"of_task": task_id, "at_ms": now + _ENDS_MS})
+            continue
         if window is None:
             values |= {"to_start": row["start_ms"], "to_end": row["end_ms"], "to_finished": row["finished"]}
         else:
             start_ms, end_ms = to_ms(window.start_at), to_ms(window.end_at)
             values |= {"to_start": start_ms, "to_end": end_ms, "to_finished": False, "to_moves_on": end_ms}
-            due_ms = decide_due(enabled=row["enabled"], finished=False, start_ms=start_ms, end_ms=end_ms, now_ms=now)
-            state = row["state"] if due_ms is None else State.WAITING.value
-            runs[task_id] = {"of_task": task_id, "to_due": due_ms, "to_state": state}
+            if worker_id is None:
+                opens_ms = start_ms if row["opens_ms"] is None else row["opens_ms"]
+                enabled = row["enabled"]
+                due_ms = decide_due(enabled=enabled, finished=False, start_ms=opens_ms, end_ms=end_ms, now_ms=now)
+                state = row["state"] if due_ms is None else State.WAITING.value
+                runs[task_id] = {"of_task": task_id, "to_due": due_ms, "to_state": state}
+            else:
+                held.append(
+                    {
+                        "of_task": task_id,
+                        # What is told of the old window is not of this list.
+                        "to_list_version": row["version"] + 1,
+                        "to_counted_before": json.dumps({name: row[name] for name in _COUNTERS}),
+                    }
+                )
+                workers |= {worker_id, row["next_worker_id"]}
         moved.append(values)
         told.append(NewEvent(task_id, MOVED_ON, now, _detail(row, values)))
     dialect = connection.dialect.name
@@ -76,9 +106,12 @@ async def move_on(connection: AsyncConnection, seal: Seal) -> int:
         await connection.execute(_move(dialect), bind(moved))
     if runs:
         await connection.execute(_begin(dialect), bind(list(runs.values())))
+    if held:
+        await connection.execute(_go_on(dialect), bind(held))
     if told:
         counted = await count_up(connection, run.c.event_seq, {one.task_id: 1 for one in told})
         await events.append(connection, told, counted=counted)
+    await order(connection, workers)
     return len(rows)
 
 
@@ -86,7 +119,10 @@ def _detail(row: sa.RowMapping, values: Mapping[str, object]) -> dict[str, objec
     """The window that is over, with what its last run did, and the one that follows; times in Unix seconds."""
     detail: dict[str, object] = {"start": row["start_ms"] // 1000, "end": row["end_ms"] // 1000, "state": row["state"]}
     if row["playhead_ms"] is not None or row["media_time_ms"]:
-        detail |= {name: row[name] for name in _COUNTERS}
+        before = read_json(row["counted_before"])
+        # A run that came after the one that counted so begins to count anew.
+        is_same = isinstance(before, dict) and all(0 <= before.get(name, 0) <= row[name] for name in _COUNTERS)
+        detail |= {name: row[name] - (before.get(name, 0) if is_same else 0) for name in _COUNTERS}
     if values["to_moves_on"] is not None:
         detail |= {"next_start": int(str(values["to_start"])) // 1000, "next_end": int(str(values["to_end"])) // 1000}
     return detail
@@ -123,8 +159,20 @@ def _begin(dialect: str) -> sa.Update:
                 "reason": None,
                 "reason_json": None,
                 "played_out_ms": None,
+                "counted_before": None,
                 "state": given.c.to_state,
                 "due_ms": given.c.to_due,
             }
         )
     )
+
+
+@functools.cache
+def _go_on(dialect: str) -> sa.Update:
+    """Of runs that go on: the list begins again with the window."""
+    names = ("list_version", "counted_before")
+    given = table_of(dialect, {"of_task": run.c.task_id.type, **{f"to_{name}": run.c[name].type for name in names}})
+    told = {name: given.c[f"to_{name}"] for name in names}
+    # Who is about to take it over would run what it was before.
+    values = {**tasks.START_AGAIN, "next_worker_id": None, **told}
+    return run.update().where(run.c.task_id == given.c.of_task).values(values)

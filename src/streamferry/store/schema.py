@@ -39,6 +39,8 @@ task = sa.Table(
     sa.Column("end_ms", sa.BigInteger, nullable=False),
     # Of a series: the end of this window, as long as another one may come.
     sa.Column("moves_on_ms", sa.BigInteger, nullable=True),
+    # Of a series with the slate between its windows: from when on a worker has it. Null: from ``start_ms`` on.
+    sa.Column("opens_ms", sa.BigInteger, nullable=True),
     sa.Column("version", sa.Integer, nullable=False),
     sa.Column("created_ms", sa.BigInteger, nullable=False),
     sa.Column("destination_digest", sa.String(32), nullable=False),
@@ -56,6 +58,9 @@ task = sa.Table(
     sa.Index(None, "destination_digest", "end_ms"),
     sa.Index(None, "moves_on_ms"),
 )
+
+#: From when on a worker has a task, Unix milliseconds.
+OPENS_MS = sa.func.coalesce(task.c.opens_ms, task.c.start_ms)
 
 task_spec = sa.Table(
     "task_spec",
@@ -148,6 +153,8 @@ run = sa.Table(
     sa.Column("found", sa.Text, nullable=True),
     # JSON list: numbers of the orders that were followed, the last ones (docs/decisions/0109).
     sa.Column("orders_done", sa.Text, nullable=True),
+    # JSON: what its run had counted when its window moved on, of one that goes on in the next window.
+    sa.Column("counted_before", sa.Text, nullable=True),
     sa.Column("event_seq", sa.Integer, nullable=False),
     # Its worker is to give it back at its next keyframe, for another one.
     sa.Column("moves", sa.Boolean, nullable=False, server_default=sa.false()),

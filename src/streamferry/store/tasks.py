@@ -14,7 +14,7 @@ from streamferry.store.cells import read_time, reason_cells
 from streamferry.store.found import read_found
 from streamferry.store.on_air import read_on_air
 from streamferry.store.records import LockedTask, RunningTask, TaskCount, TaskRecord
-from streamferry.store.schema import run, task, task_destination, task_spec
+from streamferry.store.schema import OPENS_MS, run, task, task_destination, task_spec
 from streamferry.store.seal import Seal
 from streamferry.store.spec_json import serialize_spec
 from streamferry.store.task_rows import TOLD, read_state, task_of
@@ -115,7 +115,7 @@ async def lock(connection: AsyncConnection, task_id: str) -> LockedTask | None:
         version=row["version"],
         enabled=row["enabled"],
         finished=row["finished"],
-        start_at=read_time(row["start_ms"]),
+        start_at=read_time(row["start_ms"] if row["opens_ms"] is None else row["opens_ms"]),
         end_at=read_time(row["end_ms"]),
         group=row["group_name"],
         stream_digest=row["stream_digest"],
@@ -255,7 +255,7 @@ def _status_at(now: sa.ColumnElement[int] | int) -> sa.ColumnElement[int]:
     """``model.decide_api_status`` in SQL; a test compares the two."""
     return sa.case(
         (task.c.enabled.is_(False), int(ApiStatus.DISABLED)),
-        (task.c.start_ms > now, int(ApiStatus.NOT_STARTED)),
+        (now < OPENS_MS, int(ApiStatus.NOT_STARTED)),
         (sa.or_(task.c.finished, task.c.end_ms <= now), int(ApiStatus.ENDED)),
         else_=int(ApiStatus.ACTIVE),
     )

@@ -22,7 +22,7 @@ from streamferry.store.database import insert_into, now_ms, read_now_ms
 from streamferry.store.events import NewEvent
 from streamferry.store.given import bind, table_of
 from streamferry.store.records import Intent
-from streamferry.store.schema import pulse, run, task, worker
+from streamferry.store.schema import OPENS_MS, pulse, run, task, worker
 from streamferry.tasks.placement import labels_text
 from streamferry.tasks.schedule import LOST_STEP_MS, decide_due
 from streamferry.worker import LEASE_S, LeaseLost, WorkerHealth
@@ -296,9 +296,7 @@ async def _free(connection: AsyncConnection, of_whom: sa.ColumnElement[bool], no
     # A connecting run that has sent media is waiting for its first acknowledgement.
     played = sa.and_(run.c.state.in_([State.STREAMING.value, State.CONNECTING.value]), run.c.media_time_ms > 0)
     rows = await connection.execute(
-        sa.select(
-            run.c.task_id, played.label("played"), task.c.enabled, task.c.finished, task.c.start_ms, task.c.end_ms
-        )
+        sa.select(run.c.task_id, played.label("played"), task.c.enabled, task.c.finished, OPENS_MS, task.c.end_ms)
         .join(task, task.c.id == run.c.task_id)
         .where(of_whom)
         .order_by(run.c.task_id)

@@ -147,8 +147,11 @@ def decide_spec(draft: TaskDraft, current: TaskSpec | None, now: datetime, rules
         rules,
         is_retyped=draft.sources is not None and all(REDACTED not in (one.url or REDACTED) for one in draft.sources),
     )
+    air = _decide_air(draft, current, rules)
+    if series is not None and series.slate_between and air["slate"] is None:
+        raise InvalidField("series.slate_between", Code.SERIES_SLATE)
     return TaskSpec(
-        **_decide_air(draft, current, rules),
+        **air,
         kind=kind,
         items=items,
         destination=first.url,

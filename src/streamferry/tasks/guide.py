@@ -20,12 +20,13 @@ _WINDOWS = 1000
 @dataclass(frozen=True, slots=True)
 class Entry:
     """From one time to another. ``item`` and ``loop`` are None for a live source. ``end_at`` None: not known, and
-    so nothing after it either, in this window."""
+    so nothing after it either, in this window. ``is_slate``: the slate between two windows."""
 
     start_at: datetime
     end_at: datetime | None
     item: int | None
     loop: int | None
+    is_slate: bool = False
 
 
 def guide(
@@ -41,10 +42,15 @@ def guide(
     ``ends_ms``: where each item ends, in ms from its file's start; ``playhead``: what was sent last, and when.
     """
     present = Window(spec.start_at, spec.end_at)
+    over_at = spec.series.slate_from if spec.series else None
     later = (one for one in spec.series.windows(now) if one != present) if spec.series else iter(())
     for number, window in enumerate(chain((present,), later)):
         if number >= _WINDOWS:
             return
+        if over_at is not None:
+            if since < window.start_at and max(over_at, now) < window.start_at:
+                yield Entry(max(over_at, now), window.start_at, None, None, is_slate=True)
+            over_at = window.end_at
         if window.end_at <= since:
             continue
         plays = number == 0 and playhead is not None and playhead_at is not None

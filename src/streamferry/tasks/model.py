@@ -225,6 +225,12 @@ class TaskSpec(TaskTexts):
         return tuple(one for one in self.destinations if one.enabled)
 
     @property
+    def opens_at(self) -> datetime:
+        """From when a worker has it: in a series with the slate between its windows from the first of them on."""
+        since = self.series.slate_from if self.series is not None else None
+        return self.start_at if since is None else min(since, self.start_at)
+
+    @property
     def encodes(self) -> bool:
         """Whether its worker has to encode for it, or may have to."""
         brings_into_form = (self.inputs or self.slate is not None) and not self.switching.normalize.copies

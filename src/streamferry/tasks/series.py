@@ -12,7 +12,7 @@ rules with more than ``MAX_STARTS_A_DAY`` windows a day are refused.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from heapq import merge
 from itertools import islice
@@ -66,6 +66,7 @@ _NUMBERS = {
     "BYSETPOS": _Numbers("bysetpos", 1, 366, True, _LONG),
 }
 _FIELD = "series.rule"
+_LONG_AGO = datetime(1970, 1, 2, tzinfo=UTC)
 
 
 class Window(NamedTuple):
@@ -81,7 +82,8 @@ class Series:
 
     ``rule``: as it was given, in capitals. ``first_at`` and ``until_at``: what the clocks of ``time_zone`` show at the
     start and the end of the first window, or of one that would come before it. ``exdates``: starts of windows that are
-    not to be, and ``rdates`` those of more, by the same clocks.
+    not to be, and ``rdates`` those of more, by the same clocks. ``slate_from``: since when the task's
+    slate is sent between its windows, until the last of them, instead of an end after each; None: it is not.
     """
 
     rule: str
@@ -90,6 +92,7 @@ class Series:
     until_at: datetime
     exdates: tuple[datetime, ...] = ()
     rdates: tuple[datetime, ...] = ()
+    slate_from: datetime | None = None
 
     @classmethod
     def decide(
@@ -144,6 +147,25 @@ class Series:
                 continue
             last_start = start_at
             yield Window(start_at, end_at)
+
+    @property
+    def slate_between(self) -> bool:
+        """Whether the slate is sent between its windows."""
+        return self.slate_from is not None
+
+    def with_slate(self, present: "Series | None", now: datetime) -> "Series":
+        """The same, with the slate between its windows: from the first on, or as long as it has been in ``present``."""
+        since = present.slate_from if present is not None else None
+        if since is None or since > now:
+            since = next(self.windows(_LONG_AGO)).start_at
+        return replace(self, slate_from=since)
+
+    def busy(self, after: datetime) -> Iterator[Window]:
+        """For which times it has its destination: its windows, with what is between them if the slate is sent there."""
+        since = self.slate_from
+        for window in self.windows(after):
+            yield window if since is None else Window(min(max(since, after), window.start_at), window.end_at)
+            since = None if since is None else window.end_at
 
     def _starts(self, after: datetime) -> Iterator[datetime]:
         """What the clocks show at the starts from ``after`` on, in order."""

@@ -37,6 +37,7 @@ class SeriesDraft:
     time_zone: str
     exdates: Sequence[str] = ()
     rdates: Sequence[str] = ()
+    slate_between: bool = False
 
 
 def decide_window(
@@ -61,7 +62,7 @@ def decide_window(
     if isinstance(given, SeriesDraft):
         asked = given
     elif given is None and present is not None:
-        asked = SeriesDraft(present.rule, present.time_zone, *present.dates)
+        asked = SeriesDraft(present.rule, present.time_zone, *present.dates, present.slate_between)
     else:
         # The title of a task that has ended may be changed, even by a client that sends the window again.
         if is_moved or present is not None:
@@ -69,6 +70,8 @@ def decide_window(
         return start_at, end_at, None
     first = Window(start_at, end_at) if is_moved or present is None else present.first_window
     series = _decide_series(asked, first, now, is_new=is_moved or present is None)
+    if asked.slate_between:
+        series = series.with_slate(present, now)
     if series == present:
         return start_at, end_at, series
     window = series.next(now)

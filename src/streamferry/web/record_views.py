@@ -73,7 +73,13 @@ def _show_series(series: Series | None) -> SeriesView | None:
     if series is None:
         return None
     exdates, rdates = series.dates
-    return SeriesView(rule=series.rule, time_zone=series.time_zone, exdates=exdates, rdates=rdates)
+    return SeriesView(
+        rule=series.rule,
+        time_zone=series.time_zone,
+        exdates=exdates,
+        rdates=rdates,
+        slate_between=series.slate_between,
+    )
 
 
 def _show_server(url: MediaUrl) -> str | None:

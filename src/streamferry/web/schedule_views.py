@@ -43,7 +43,9 @@ class GuideEntry(View):
     """Index of the source; null for a live source."""
     loop: int | None
     source: str
-    """Redacted."""
+    """Redacted; empty for the slate."""
+    slate: bool
+    """Whether it is the slate, between two windows of a series."""
 
 
 class Guide(View):

@@ -8,12 +8,13 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from streamferry.control.actions import Actions
-from streamferry.relay.status import ItemStep, State
+from streamferry.reasons import Code
+from streamferry.relay.status import ItemStep, Shown, State
 from streamferry.store.records import EventRecord, TaskRecord
 from streamferry.store.recurring import MOVED_ON
 from streamferry.tasks.checks import check_task_id
 from streamferry.tasks.guide import guide
-from streamferry.tasks.model import TaskSpec
+from streamferry.tasks.model import CallbackEvent, TaskKind, TaskSpec
 from streamferry.tasks.series import Window
 from streamferry.web.addresses import show_source
 from streamferry.web.schedule_views import Guide, GuideEntry, PastWindowView, WindowList, WindowView
@@ -78,7 +79,7 @@ class Schedules:
         record = await self._actions.get_task(check_task_id(task_id))
         sources = [show_source(item.url) for item in record.spec.items]
         yield _line(_COLUMNS)
-        played = _Played(sources)
+        played = _Played(sources, is_live=record.spec.kind is TaskKind.LIVE)
         after = 0
         while found := await self._actions.list_feed(task_id, after=after, limit=_PAGE):
             after = found[-1].id
@@ -114,9 +115,14 @@ def _guide(record: TaskRecord, since: datetime) -> Iterator[GuideEntry]:
     if record.finished or not record.enabled:
         return
     for one in guide(spec, record.item_ends_ms, record.playhead, record.playhead_at, record.read_at, since):
-        source = spec.items[one.item or 0]
+        source = "" if one.is_slate else show_source(spec.items[one.item or 0].url)
         yield GuideEntry(
-            start_at=one.start_at, end_at=one.end_at, item=one.item, loop=one.loop, source=show_source(source.url)
+            start_at=one.start_at,
+            end_at=one.end_at,
+            item=one.item,
+            loop=one.loop,
+            source=source,
+            slate=one.is_slate,
         )
 
 
@@ -159,8 +165,9 @@ _Row = tuple[datetime, datetime | None, int | None, int | None, str, str, str]
 class _Played:
     """Makes rows of the events of one task, which it is given in order."""
 
-    def __init__(self, sources: Sequence[str]) -> None:
+    def __init__(self, sources: Sequence[str], *, is_live: bool) -> None:
         self._sources = sources
+        self._is_live = is_live
         self.running: _Row | None = None
 
     def take(self, event: EventRecord) -> _Row | None:
@@ -168,6 +175,11 @@ class _Played:
         place = event.detail.get("playhead")
         loop, item = (place.get("loop"), place.get("item")) if isinstance(place, dict) else (None, None)
         running = self.running
+        if event.kind == CallbackEvent.SWITCHED.value:
+            return self._take_switch(event)
+        if event.kind == State.STREAMING.value and event.detail.get("on_air") == Shown.SLATE.value:
+            # The slate, until something else is on air.
+            return None
         if event.kind == ItemStep.STARTED.value or (event.kind == State.STREAMING.value and item is None):
             if running is not None and event.kind == State.STREAMING.value:
                 return None
@@ -182,6 +194,16 @@ class _Played:
         if event.kind in _STOPS and running is not None:
             self.running = None
             return _ended(running, event, event.kind)
+        return None
+
+    def _take_switch(self, event: EventRecord) -> _Row | None:
+        """A window is over, and the slate is on air; or a live source comes on air after it."""
+        running = self.running
+        if event.detail.get("reason_code") == Code.ON_AIR_BETWEEN:
+            self.running = None
+            return _ended(running, event, "window_over")
+        if self._is_live and running is None and event.detail.get("from") == Shown.SLATE.value:
+            self.running = (event.at, None, None, None, self._source(None), "", "")
         return None
 
     def _source(self, item: object) -> str:

@@ -157,6 +157,8 @@ class SeriesView(View):
     """Starts of windows that are left out, by these clocks."""
     rdates: list[str]
     """Starts of windows that come in addition, by these clocks."""
+    slate_between: bool
+    """Whether the slate is sent between the windows."""
 
 
 class PlayheadView(View):

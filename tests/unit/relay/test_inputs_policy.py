@@ -1,11 +1,13 @@
 """Which input is on air, by tables."""
 
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from streamferry.reasons import Code, Reason
-from streamferry.relay.inputs.policy import SLATE, Health, Switching, decide_input, wanted_inputs
+from streamferry.relay.inputs.policy import SLATE, Health, Switching, decide_input, opens_in_s, wanted_inputs
 
 NOW = 1000.0
 RULES = Switching()
@@ -84,6 +86,36 @@ def test_what_is_on_air(
     """The table of the module, line by line."""
     choice = decide_input(healths, on_air, rules, NOW, has_slate=has_slate, pinned=pinned)
     assert (None if choice is None else (choice.which, choice.why.code)) == expected
+
+
+@pytest.mark.parametrize("pinned", [None, 0, SLATE])
+@pytest.mark.parametrize("healths", [[WELL], [SILENT], [FROZEN_ONE], [NEVER]])
+def test_while_no_window_is_open_the_slate_is_on_air(healths: list[Health], pinned: int | None) -> None:
+    """However well an input is, and whatever was asked for by hand; also while there is no slate yet."""
+    for has_slate in (True, False):
+        choice = decide_input(healths, 0, RULES, NOW, has_slate=has_slate, pinned=pinned, is_open=False)
+        assert choice is not None
+        assert (choice.which, choice.why.code) == (SLATE, "on_air.between")
+    assert decide_input(healths, SLATE, RULES, NOW, has_slate=True, pinned=pinned, is_open=False) is None
+
+
+@pytest.mark.parametrize(
+    ("windows", "at", "expected"),
+    [
+        ((), 50, 0),
+        (((10, 20),), 5, 5),
+        (((10, 20),), 10, 0),
+        (((10, 20),), 19.9, 0),
+        (((10, 20),), 20, math.inf),
+        (((10, 20), (30, 40)), 20, 10),
+        (((10, 20), (20, 40)), 20, 0),
+        (((10, 20), (30, 40)), 35, 0),
+        (((10, 20), (30, 40)), 40, math.inf),
+    ],
+)
+def test_when_a_window_opens(windows: tuple[tuple[float, float], ...], at: float, expected: float) -> None:
+    """A window has its start, and not its end."""
+    assert opens_in_s(windows, at) == expected
 
 
 @pytest.mark.parametrize(

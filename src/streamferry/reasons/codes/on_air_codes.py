@@ -17,6 +17,12 @@ class OnAirs:
     )
     ON_AIR_WELL = ReasonCode("on_air.well", "input {input} is well", "输入 {input} 正常")
     ON_AIR_BY_HAND = ReasonCode("on_air.by_hand", "it was asked for by hand", "手动切换")
+    ON_AIR_BETWEEN = ReasonCode("on_air.between", "the next window has not begun", "下一时段尚未开始")
+    ON_AIR_PLAYED_OUT = ReasonCode(
+        "on_air.played_out",
+        "input {input} was played to its end: it begins again with the next window",
+        "输入 {input} 已播完，将在下一时段重新开始",
+    )
     ON_AIR_INSERT = ReasonCode("on_air.insert", "a file was inserted", "插播文件")
     ON_AIR_INSERT_OVER = ReasonCode("on_air.insert_over", "the inserted file is over", "插播结束")
     ON_AIR_INSERT_FAILED = ReasonCode(

@@ -37,6 +37,11 @@ class SeriesCodes:
         "must be times by the clocks of the time zone, without an offset, such as 2026-12-24T20:00:00",
         "须为该时区的本地时间，不带时差，例如 2026-12-24T20:00:00",
     )
+    SERIES_SLATE = ReasonCode(
+        "series.slate",
+        "needs a slate: give the task one, or leave the gaps between its windows empty",
+        "需要垫片：请为任务设置垫片，或让时段之间留空",
+    )
     SERIES_NEVER_ENDS = ReasonCode(
         "series.never_ends", "a window that recurs must have an end", "重复的时段必须有结束时间"
     )

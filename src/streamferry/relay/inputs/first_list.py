@@ -3,16 +3,23 @@
 A list is alone when it has several destinations, no further input and no slate.
 """
 
+import time
+
 from streamferry.push.outlet import STALL_S
+from streamferry.reasons import Code, Reason
 from streamferry.relay.flow import LiveFlow
 from streamferry.relay.inputs.list_input import ListInput
 from streamferry.relay.inputs.program import Program
+from streamferry.relay.inputs.running import RunningInput
 from streamferry.relay.keeper import RunContext
 from streamferry.relay.status import State
 from streamferry.relay.vitals import Phase
 
 #: A list that is alone begins when all its destinations are there, or the first has been there for so long.
 GATHER_S = 2.0
+
+
+_PLAYED_OUT = Reason.of(Code.ON_AIR_PLAYED_OUT, input=0)
 
 
 class FirstList:
@@ -54,8 +61,20 @@ class FirstList:
             if program.shown_last is not None or self._flow.has_all_sessions or now - self._taken_since >= GATHER_S:
                 program.show(alone, now)
 
+    @property
+    def _has_more(self) -> bool:
+        windows = self._context.spec.windows
+        return bool(windows) and time.time() < windows[-1][0]
+
+    def begin_again_later(self, first: RunningInput, now: float) -> None:
+        """A list that is over plays again in the next window, if there is one: until then it is nothing to show."""
+        if isinstance(first, ListInput) and first.is_over and self._has_more:
+            first.health.note_content(_PLAYED_OUT, now)
+
     def finish_after(self, first: ListInput, now: float) -> None:
-        """End the run when its list is over and has arrived wherever it is taken."""
+        """End the run when its list is over and has arrived wherever it is taken, unless a window is to come."""
+        if self._has_more:
+            return
         is_over = first.is_over and self._program.shown in (first, None)
         self._over_since = (self._over_since or now) if is_over else None
         if self._over_since is not None and (self._flow.is_drained or now - self._over_since >= STALL_S):

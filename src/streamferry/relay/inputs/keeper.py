@@ -19,14 +19,15 @@ from streamferry.relay.inputs.first_list import FirstList
 from streamferry.relay.inputs.inserts import Inserts
 from streamferry.relay.inputs.list_input import ListInput, spec_of_list
 from streamferry.relay.inputs.live_input import LiveInput
-from streamferry.relay.inputs.policy import SLATE, decide_input, wanted_inputs
+from streamferry.relay.inputs.policy import BETWEEN, SLATE, decide_input, opens_in_s, wanted_inputs
 from streamferry.relay.inputs.program import Program
 from streamferry.relay.inputs.run_form import RunForm
 from streamferry.relay.inputs.running import RunningInput
 from streamferry.relay.inputs.slate import SlateInput
 from streamferry.relay.keeper import KeeperTask, RunContext
+from streamferry.relay.orders import OPEN_EARLY_S
 from streamferry.relay.spec import Input, RelaySpec
-from streamferry.relay.status import ItemChange, Playhead, Shown, Switch
+from streamferry.relay.status import START, ItemChange, Playhead, Shown, Switch
 from streamferry.relay.vitals import Phase
 
 #: While what is on air sends, the next begins with a keyframe that has just come: not with its past, by which all
@@ -72,6 +73,9 @@ class InputsKeeper:
         self._chosen = 0
         # Since when a switch waits for a keyframe, and to which input.
         self._waits_for: tuple[int, float] | None = None
+        # Whether inputs may be on air; and where the list was to begin in the windows before this one.
+        self._is_open = True
+        self._begun_at: Playhead | None = None
         self._visited_at = time.monotonic()
         # How often it is visited in a turn of the beat.
         self._visits = 0
@@ -111,8 +115,12 @@ class InputsKeeper:
             async with asyncio.TaskGroup() as group:
                 self._program.begin(group)
                 self._follow_spec(None)
+                self._is_open = not opens_in_s(self._context.spec.windows, time.time())
                 self._inputs[0].health.alive_at = time.monotonic()
-                self._program.note_on_air(0, Reason.of(Code.ON_AIR_FIRST), tells=False)
+                self._chosen = 0 if self._is_open else SLATE
+                self._program.note_on_air(
+                    self._chosen, Reason.of(Code.ON_AIR_FIRST) if self._is_open else BETWEEN, tells=False
+                )
                 self._context.note(self._source, Phase.CONNECTING)
                 self._beat.add(self, self._visits)
                 await asyncio.Event().wait()
@@ -192,7 +200,8 @@ class InputsKeeper:
         spec = self._context.spec
         if not is_first:
             return spec_of_list(spec, one.items, one.options)
-        listed = spec_of_list(spec, one.items, one.options, loops=spec.loops, playhead=spec.playhead)
+        playhead = START if spec.playhead == self._begun_at else spec.playhead
+        listed = spec_of_list(spec, one.items, one.options, loops=spec.loops, playhead=playhead)
         queued = tuple(order for order in spec.orders if order.after_item)
         keeps_time = spec.keeps_time and spec.slate is None and not spec.more_inputs
         return replace(listed, keeps_time=keeps_time, orders=queued)
@@ -222,9 +231,15 @@ class InputsKeeper:
             slate.visit(now)
         spec = self._context.spec
         rules = spec.switching
+        opening_s = opens_in_s(spec.windows, time.time())
+        if spec.windows:
+            self._first_list.begin_again_later(self._inputs[0], now)
         healths = [one.health for one in self._inputs]
         choice = decide_input(
-            *(healths, self._chosen, rules, now), has_slate=slate is not None and slate.is_open, pinned=spec.pinned
+            *(healths, self._chosen, rules, now),
+            has_slate=slate is not None and slate.is_open,
+            pinned=spec.pinned,
+            is_open=not opening_s,
         )
         is_inserted = self._inserts.visit(now, self._chosen, self._of(self._chosen))
         if choice is not None and self._may_switch(choice.which, now):
@@ -237,17 +252,28 @@ class InputsKeeper:
             self._program.show(target, now)
         if choice is None:
             self._waits_for = None
+        if self._is_open and opening_s:
+            self._begin_anew()
+            healths = [one.health for one in self._inputs]
+        self._is_open = not opening_s
         is_input = self._chosen != SLATE and self._program.shown is self._inputs[self._chosen]
         if is_input and self._run_form.learn(self._flow.timeline):
             self._bring_into_form()
         warm = [one.warm for one in self._specs]
         wanted = wanted_inputs(healths, warm, self._chosen, rules, now, pinned=spec.pinned)
         for one, is_wanted in zip(self._inputs, wanted, strict=True):
-            one.want(is_wanted)
+            one.want(is_wanted and opening_s <= OPEN_EARLY_S)
         first = self._inputs[0]
         if isinstance(first, ListInput):
             self._context.first_list = first.list_feed
             self._first_list.finish_after(first, now)
+
+    def _begin_anew(self) -> None:
+        """A window is over: what is shown in the next one is opened anew, and lists begin again."""
+        self._begun_at = self._context.spec.playhead
+        for number, (spec, one) in enumerate(zip(self._specs, self._inputs, strict=True)):
+            self._program.end(one)
+            self._inputs[number] = self._start(spec, is_first=number == 0)
 
     def _bring_into_form(self) -> None:
         """What is on air has told the form: open anew what is not of it."""

@@ -3,6 +3,7 @@
 Inputs are in order of preference, numbered from 0; ``SLATE`` is what is shown while none of them can be.
 
     first rule that holds                                              on air is
+    no window is open                                                  the slate
     an input is pinned by hand, and sends                              that one, whatever there is to see
     the slate is pinned by hand                                        the slate
     nothing is wrong with the content of the input on air, and it      the same, until one that comes before it in
@@ -94,6 +95,18 @@ class Choice:
 
 
 _BY_HAND = Reason.of(Code.ON_AIR_BY_HAND)
+#: Why the slate is on air while no window is open.
+BETWEEN = Reason.of(Code.ON_AIR_BETWEEN)
+
+
+def opens_in_s(windows: Sequence[tuple[float, float]], at: float) -> float:
+    """How long until one of these windows is open: 0 while one is, or if there are none; infinite after the last.
+
+    Windows and ``at`` are in seconds of the same clock.
+    """
+    if not windows:
+        return 0.0
+    return min((max(0.0, begin - at) for begin, end in windows if at < end), default=math.inf)
 
 
 def decide_input(
@@ -104,8 +117,14 @@ def decide_input(
     *,
     has_slate: bool,
     pinned: int | None = None,
+    is_open: bool = True,
 ) -> Choice | None:
-    """What is to be on air instead of ``on_air``; None: that stays. See the table of the module."""
+    """What is to be on air instead of ``on_air``; None: that stays. See the table of the module.
+
+    ``is_open``: whether a window is.
+    """
+    if not is_open:
+        return None if on_air == SLATE else Choice(SLATE, BETWEEN)
     pause_s = rules.switch_after_s
     well = [number for number, health in enumerate(healths) if health.is_well(now, pause_s)]
     sends = on_air != SLATE and now - healths[on_air].alive_at < pause_s

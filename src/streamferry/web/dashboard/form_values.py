@@ -147,7 +147,7 @@ class FormValues:
             judge(name, partial(checks.check_text, name, text, TEXTS[name]))
         judge("placement", lambda: checks.check_placement(self._labels))
         judge("priority", self._read_priority)
-        self.window.judge(judge, now)
+        self.window.judge(judge, now, has_slate=self.air.slate.kind is not None)
         seen = self.seen
         known = [source.url for source in seen.sources] if seen else []
         for index, one in enumerate(self._listed):

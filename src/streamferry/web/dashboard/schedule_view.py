@@ -73,7 +73,8 @@ class ScheduleView:
         with self._items:
             ui.label(self._t("schedule.next" if items else "schedule.nothing")).classes("soft")
             for item in items:
-                self._row(item.start_at, item.end_at, name_and_place(item.source)[0])
+                what = self._t("air.slate") if item.slate else name_and_place(item.source)[0]
+                self._row(item.start_at, item.end_at, what)
 
     def _row(self, start_at: datetime, end_at: datetime | None, what: str) -> None:
         with ui.element("div").classes("window").props("role=listitem"):

@@ -47,6 +47,9 @@ class WindowEditor:
         for name in ("exdates", "rdates"):
             made = self._text(f"series.{name}", name, f"form.{name}", getattr(values, name))
             made.classes("code").props('spellcheck=false placeholder="2026-12-24T20:00"')
+        between = ui.switch(t("form.slate_between"), value=values.slate_between)
+        between.on_value_change(lambda event: self._choose_between(event.value))
+        self._fields.problem_line("series.slate_between", t("form.slate_between"))
         preset.on_value_change(lambda event: rule.set_value(event.value) if event.value else None)
 
     def _text(self, name: str, attribute: str, label: str, value: str) -> ui.input:
@@ -56,6 +59,10 @@ class WindowEditor:
         self._values.recurrence = recurrence
         self._end.set_visibility(recurrence is not Recurrence.NEVER_ENDS)
         self._series.set_visibility(recurrence is Recurrence.SERIES)
+        self._fields.changed()
+
+    def _choose_between(self, is_slate: bool) -> None:
+        self._values.slate_between = is_slate
         self._fields.changed()
 
     def _tell_doubts(self) -> None:

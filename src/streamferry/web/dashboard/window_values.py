@@ -52,6 +52,7 @@ class WindowValues:
     time_zone: str = ""
     exdates: str = ""
     rdates: str = ""
+    slate_between: bool = False
     seen: TaskView | None = None
 
     @classmethod
@@ -70,6 +71,7 @@ class WindowValues:
             values.recurrence = Recurrence.NEVER_ENDS
         if series is not None:
             values.recurrence, values.rule, values.time_zone = Recurrence.SERIES, series.rule, series.time_zone
+            values.slate_between = series.slate_between
             values.exdates, values.rdates = ", ".join(series.exdates), ", ".join(series.rdates)
         return values
 
@@ -93,11 +95,12 @@ class WindowValues:
         """The fields of the draft. Raises InvalidField."""
         return {"start_at": self.start_at(now), "end_at": self.end_at(), "series": self._series() or CLEARED}
 
-    def judge(self, judge: Callable[[str, Callable[[], object]], None], now: datetime) -> None:
-        """Have each field judged."""
+    def judge(self, judge: Callable[[str, Callable[[], object]], None], now: datetime, *, has_slate: bool) -> None:
+        """Have each field judged. ``has_slate``: whether the form has one."""
         judge("start_at", lambda: self.start_at(now))
         judge("end_at", lambda: self._check_end(now))
         if (series := self._series()) is not None:
+            judge("series.slate_between", lambda: _check_slate(series, has_slate=has_slate))
             with contextlib.suppress(InvalidField):
                 end_at = self.end_at()
                 first = Window(self.start_at(now), end_at) if isinstance(end_at, datetime) else None
@@ -119,7 +122,9 @@ class WindowValues:
     def _series(self) -> SeriesDraft | None:
         if self.recurrence is not Recurrence.SERIES:
             return None
-        return SeriesDraft(self.rule.strip(), self.time_zone.strip(), _times(self.exdates), _times(self.rdates))
+        return SeriesDraft(
+            *(self.rule.strip(), self.time_zone.strip(), _times(self.exdates), _times(self.rdates)), self.slate_between
+        )
 
     def _check_end(self, now: datetime) -> None:
         end_at = self.end_at()
@@ -151,6 +156,11 @@ def read_local_time(text: str, zone: tzinfo) -> datetime:
 
 def _times(text: str) -> list[str]:
     return text.replace(",", " ").split()
+
+
+def _check_slate(series: SeriesDraft, *, has_slate: bool) -> None:
+    if series.slate_between and not has_slate:
+        raise InvalidField("series.slate_between", Code.SERIES_SLATE)
 
 
 def _only(name: str, draft: SeriesDraft, first: Window) -> None:

@@ -219,7 +219,9 @@ def to_draft(body: NewTask | TaskPatch) -> TaskDraft:
         given |= {name: CLEARED for name in CLEARABLE & body.model_fields_set if not getattr(body, name)}
     mark, to, series = body.watermark, body.destination, body.series
     if series is not None:
-        given["series"] = SeriesDraft(series.rule, series.time_zone, series.exdates, series.rdates)
+        given["series"] = SeriesDraft(
+            series.rule, series.time_zone, series.exdates, series.rdates, series.slate_between
+        )
     given |= _to_air(body)
     given |= {name: OptionsDraft(**dict(one)) for name in _OPTIONS if (one := getattr(body, name)) is not None}
     given["destination"] = _address(to)

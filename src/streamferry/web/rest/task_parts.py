@@ -96,6 +96,8 @@ class SeriesBody(Body):
     """Starts of windows to leave out, by these clocks, as ``2026-12-24T20:00:00``."""
     rdates: Annotated[list[LocalTime], Field(max_length=MAX_DATES)] = []
     """Starts of windows to add."""
+    slate_between: Switch = False
+    """Send the slate between the windows, in one publish session, instead of an end after each window."""
 
 
 class DestinationBody(Body):

@@ -143,6 +143,7 @@ TEXTS = {
     "form.proxy": ("Proxy: http://, socks5:// or socks5h://", "代理：http://、socks5:// 或 socks5h://"),
     "form.push_address": ("Push address with its stream key", "推流地址（含推流密钥）"),
     "form.push_to": ("Push to it", "推流"),
+    "form.slate_between": ("The slate between the windows, without an end", "时段之间播放垫片，不结束推流"),
     "form.rdates": ("Also (starts, by these clocks)", "增加（该时区的开始时间）"),
     "form.recurrence": ("Runs", "运行方式"),
     "form.remove": ("Remove", "移除"),
