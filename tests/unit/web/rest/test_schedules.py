@@ -7,6 +7,7 @@ import icalendar
 import pytest
 from rest_api import PLANTED, Rest, new_task
 
+from streamferry.reasons import Code, Reason
 from streamferry.store import events
 from streamferry.store.events import NewEvent
 from streamferry.tasks.times import to_ms
@@ -25,7 +26,7 @@ def evening(**fields: object) -> dict[str, object]:
 async def test_a_series_is_made_shown_changed_and_removed(rest: Rest) -> None:
     """As it was given; a change of anything else leaves it alone."""
     made = await rest.call("POST", "/tasks", evening(series=DAILY))
-    assert made["series"] == {**DAILY, "exdates": [], "rdates": []}
+    assert made["series"] == {**DAILY, "exdates": [], "rdates": [], "slate_between": False}
     path = f"/tasks/{made['task_id']}"
     assert (await rest.call("PATCH", path, {"title": "News"}))["series"] == made["series"]
     exdate = TOMORROW.replace(tzinfo=None).isoformat()
@@ -35,6 +36,49 @@ async def test_a_series_is_made_shown_changed_and_removed(rest: Rest) -> None:
     assert (datetime.fromisoformat(moved["end_at"]) - datetime.fromisoformat(moved["start_at"])).seconds == 7200
     removed = await rest.call("PATCH", path, {"series": None})
     assert (removed["series"], removed["start_at"]) == (None, moved["start_at"])
+
+
+async def test_the_slate_between_windows(rest: Rest) -> None:
+    """It needs a slate, as long as it is asked for; the guide has it between two windows."""
+    series = {**DAILY, "slate_between": True}
+    refused = await rest.refusal(422, "POST", "/tasks", evening(series=series))
+    assert (refused["field"], "needs a slate" in refused["message"]) == ("series.slate_between", True)
+    made = await rest.call("POST", "/tasks", evening(series=series, slate={"title": "Soon"}))
+    path = f"/tasks/{made['task_id']}"
+    assert made["series"]["slate_between"]
+    assert (await rest.call("PATCH", path, {"title": "News"}))["series"] == made["series"]
+    refused = await rest.refusal(422, "PATCH", path, {"slate": None})
+    assert refused["field"] == "series.slate_between"
+    guide = await rest.call("GET", f"{path}/guide?limit=9")
+    assert [one["slate"] for one in guide["entries"]] == [False, True, False, True, False]
+    between = (TOMORROW + timedelta(hours=3)).isoformat().replace("+00:00", "Z")
+    [at] = (await rest.call("GET", f"{path}/guide?limit=1&at={between}"))["entries"]
+    assert (at["slate"], at["source"]) == (True, "")
+    assert datetime.fromisoformat(at["end_at"]) == TOMORROW + timedelta(days=1)
+    ended = await rest.call("PATCH", path, {"series": DAILY, "slate": None})
+    assert (ended["series"]["slate_between"], ended["slate"]) == (False, None)
+
+
+async def test_the_log_has_windows_without_the_slate_between_them(rest: Rest) -> None:
+    """Of a live source: from when it came on air to the end of its window; also where a run began with the slate."""
+    task_id = (await rest.create(kind="live", sources=[{"url": "rtmp://studio.example/live/a"}]))["task_id"]
+    began_ms = to_ms(datetime.now(UTC))
+    between, well = Reason.of(Code.ON_AIR_BETWEEN).told(), Reason.of(Code.ON_AIR_WELL, input=0).told()
+    told: list[tuple[str, dict[str, object]]] = [
+        ("streaming", {}),
+        ("switched", {"from": "input 0", "to": "slate", **between}),
+        ("lost", {}),
+        ("streaming", {"on_air": "slate"}),
+        ("switched", {"from": "slate", "to": "input 0", **well}),
+        ("switched", {"from": "input 0", "to": "slate", **between}),
+    ]
+    async with rest.actions._store.write() as connection:
+        await events.append(
+            connection, [NewEvent(task_id, kind, began_ms + 1000 * n, detail) for n, (kind, detail) in enumerate(told)]
+        )
+    answer = await rest.client.get(f"/tasks/{task_id}/as_run.csv")
+    rows = list(csv.DictReader(answer.text.splitlines(keepends=True)))
+    assert [(row["seconds"], row["ended_by"]) for row in rows] == [("1.0", "window_over")] * 2
 
 
 async def test_a_task_without_an_end(rest: Rest) -> None:
