@@ -22,6 +22,7 @@ class SeriesBody(TypedDict):
     time_zone: str
     exdates: NotRequired[list[str]]
     rdates: NotRequired[list[str]]
+    slate_between: NotRequired[bool]
 
 
 class OptionsBody(TypedDict):

@@ -13,6 +13,7 @@ class Series(TypedDict):
     time_zone: str
     exdates: list[str]
     rdates: list[str]
+    slate_between: bool
 
 
 class Source(TypedDict):
@@ -275,6 +276,7 @@ class GuideEntry(TypedDict):
     item: int | None
     loop: int | None
     source: str
+    slate: bool
 
 
 class Guide(TypedDict):
