@@ -266,6 +266,8 @@ def _tell(settings: Settings, listener: socket.socket, made: KeyPair | None, say
     say(f"API        {address}/")
     say(f"health     {address}/healthz")
     say(f"data       {settings.data_dir}")
+    if settings.workers == "none":
+        say("workers    none of this service: nothing is streamed until one runs elsewhere (streamferry worker)")
     if made is not None:
         say(f"first key  in {first_key_file(settings)}; delete the file once you have it")
         if sys.stdout.isatty():

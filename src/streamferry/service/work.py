@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+from collections.abc import Callable, Coroutine
 
 from streamferry import __version__
 from streamferry.control.store_ledger import StoreLedger
@@ -17,7 +18,7 @@ from streamferry.service.limits import fitting_capacity, raise_file_limit
 from streamferry.service.lock import holds_lock
 from streamferry.service.store_access import StoreAway, open_store, store_file
 from streamferry.service.worker_settings import WorkerSettings
-from streamferry.store import Store
+from streamferry.store import TROUBLE, Store, workers
 from streamferry.store.workers import Traits
 from streamferry.worker import HealthMeter
 from streamferry.worker.egress import Egress, decide_allow
@@ -31,6 +32,8 @@ _log = logging.getLogger("streamferry.worker")
 #: Connections: callers take turns on one; the second is for when a query was cancelled half-way.
 _CONNECTIONS = 2
 _AGAIN_S = 1.0
+# Four reports: whether another worker has the name.
+_LOOK_S = 2.0
 #: How long a worker waits for PostgreSQL: half a lease, so that a connection that has died unseen does not cost it the
 #: lease. Not less than this, which is less than the default lease.
 _LEAST_ANSWER_S = 5.0
@@ -73,6 +76,8 @@ async def work(
         store = await _open_store(settings, stack, stopping)
         if store is None:
             return
+        if not is_child:
+            await require_own_name(store, worker_id)
         host = await stack.enter_async_context(
             RelayHost(store=files, network=network, shares_pulls=settings.share_pulls)
         )
@@ -106,6 +111,29 @@ async def work(
             await stopping.wait()
             worker.leave()
             await working
+
+
+async def _pause() -> None:
+    await asyncio.sleep(_LOOK_S)
+
+
+async def require_own_name(
+    store: Store, worker_id: str, pause: Callable[[], Coroutine[None, None, None]] = _pause
+) -> None:
+    """Raises ValueError if another worker runs under this name: both would run the tasks of the other.
+
+    Only after a crash is the lease still valid, and then it is not renewed any more.
+    """
+    with contextlib.suppress(*TROUBLE):
+        async with store.read() as connection:
+            before = await workers.read_lease(connection, worker_id)
+        if before is None:
+            return
+        await pause()
+        async with store.read() as connection:
+            after = await workers.read_lease(connection, worker_id)
+        if after not in (None, before):
+            raise ValueError(f"--id: a worker {worker_id} runs already: each needs a name of its own")
 
 
 async def _open_store(

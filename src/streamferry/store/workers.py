@@ -220,6 +220,12 @@ async def renew(connection: AsyncConnection, worker_id: str, *, load: int, healt
         raise LeaseLost
 
 
+async def read_lease(connection: AsyncConnection, worker_id: str) -> int | None:
+    """When the lease of a worker ends, as long as it is valid: another time after each report of the worker."""
+    valid = sa.select(worker.c.lease_ms).where(worker.c.id == worker_id, is_alive(now_ms()))
+    return (await connection.execute(valid)).scalar()
+
+
 async def retire(connection: AsyncConnection, worker_id: str) -> None:
     """Mark a worker as taking no more tasks: the others leave it no share of what is due."""
     await connection.execute(worker.update().where(worker.c.id == worker_id).values(capacity=0))
