@@ -93,7 +93,10 @@ class HttpBody:
         return self._connection.recv_into if self._decoder is None else self.receive_into
 
     async def read_all(self, max_bytes: int) -> bytes:
-        """Wait for all of a small payload, and release. Raises OSError, and RemoteProtocolError when it is larger."""
+        """Wait for all of a small payload, and release. Raises OSError, also if it breaks off, and RemoteProtocolError.
+
+        That is when it is larger, or not in chunks as told.
+        """
         data = self.leftover
         while not self.is_whole and (more := await self._connection.read()):
             data += self._payload(more)
@@ -101,6 +104,8 @@ class HttpBody:
                 raise RemoteProtocolError(
                     Code.PROTOCOL_ANSWER_TOO_LONG, peer=self._connection.peer, max_bytes=max_bytes
                 )
+        if not self.is_whole and (self._decoder is not None or self._missing is not None):
+            raise ConnectionError("the end of the answer is missing")
         self.release()
         return data
 

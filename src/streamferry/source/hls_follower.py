@@ -135,23 +135,26 @@ class HlsFollower:
         if segments:
             mean_s = sum(segment.seconds for segment in segments) / len(segments)
             self._usual_s = min(max(mean_s, _MIN_RELOAD_S), longest_s)
+        is_first = not self._given and not self._waiting
+        is_other = bool(segments) and not is_first and self._is_another_stream(names, asked_at)
+        # Of one that lags nothing is taken, and no part.
+        is_taken = bool(segments) and (is_other or self._regressed_at is None)
+        if is_taken:
             self.parts.take(listed.offer, segments[-1].number + 1)
         after_s = max(self._usual_s * (1.0 if has_changed else 0.5), _MIN_RELOAD_S)
         self.reload_at = asked_at + (
             self.parts.reload_after_s(has_changed=has_changed) if self.parts.are_used else after_s
         )
-        if not segments:
+        if not is_taken:
             return
-        if not self._given and not self._waiting:
+        if is_first:
             self._add(self._first(segments))
-        elif self._is_another_stream(names, asked_at):
+        elif is_other:
             # What waits is still there, mostly, and is played before the other begins.
             first, *others = self._first(segments)
             self._add([replace(first, is_break=True), *others])
-        elif self._regressed_at is None:
-            self._continue(segments, may_leap=True)
         else:
-            return
+            self._continue(segments, may_leap=True)
         self._names, self._end, self._asked_at = names, segments[-1].number + 1, asked_at
         self._latest = segments[-_REMEMBERED:] if self.parts.is_wanted else []
         while len(self._waiting) > _MOST_WAITING:

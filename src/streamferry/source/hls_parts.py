@@ -72,12 +72,17 @@ class Parts:
         return f"_HLS_msn={self.open_number}&_HLS_part={len(self.offer.open_parts)}"
 
     @property
+    def end(self) -> tuple[int, int]:
+        """The number of the segment that is being made, and how many parts of it there are."""
+        return self.open_number, len(self.offer.open_parts)
+
+    @property
     def wait_s(self) -> float:
         """For how long a request may wait, in seconds."""
         return self.offer.target_s * _WAIT_PARTS + _WAIT_S
 
     def note_wait(self, *, is_good: bool) -> None:
-        """A request that waits was answered, or failed: then the next does not wait."""
+        """A request that waits was answered with more, or not: then the next does not wait."""
         self._waits_next = is_good
         self._poor_waits = 0 if is_good else self._poor_waits + 1
 

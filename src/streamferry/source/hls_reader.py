@@ -87,6 +87,8 @@ class RenditionReader:
         #: What is received earlier than of others, since its media comes in pieces that are of no use alone.
         self._early_ms, self._filled_at, self._is_pending = 0.0, 0.0, False
         self._lag_ms = _TRACK_LAG_MS
+        # Whether there is any media of the present segment.
+        self._has_come = False
         # For how long the present one was waited for in all, and since something of it came.
         self._begun_at = self._waited_s = self._silent_s = 0.0
         # Segments in a row that came too slowly.
@@ -217,7 +219,7 @@ class RenditionReader:
         transfer = self._transfer = self.rendition.take()
         if transfer is None:
             return None
-        self._begun_at = now
+        self._begun_at, self._has_come = now, False
         self._waited_s = self._silent_s = 0.0
         # Servers become faster again.
         self._early_ms *= _EARLY_DECAY
@@ -261,7 +263,8 @@ class RenditionReader:
             return
         transfer.close()
         self._transfer = None
-        if not is_whole and transfer.found.segment.part is not None:
+        # Some servers answer early, with nothing or a page, for a part that is not there yet.
+        if not (is_whole and self._has_come) and transfer.found.segment.part is not None:
             self.rendition.redo(transfer.found.segment.number)
         elif not is_whole:
             self.rendition.follower.lose(left_s)
@@ -308,6 +311,7 @@ class RenditionReader:
         pending_ms = self._demuxer.pending_ms if self._demuxer is not None else None
         if not tags:
             return
+        self._has_come = True
         if self._begin_ms is None:
             first_ms = min(stamp for _, stamp, _ in tags)
             if pending_ms is not None:

@@ -173,13 +173,15 @@ class Rendition:
     async def _read(self, query: str, asked_at: float) -> None:
         """``query``: what makes the server wait until there is more. Raises TimeoutError if it waits too long."""
         parts, address = self.follower.parts, self._address
+        end = parts.end
         if query:
             address = replace(address, query="&".join(filter(None, (address.query, query))))
         async with asyncio.timeout(parts.wait_s if query else None):
             playlist, _ = await read_playlist(address, given_for=self._source, kept=self._kept, **self._network)
         self.follower.take(playlist, asked_at, await listed(playlist, with_parts=parts.is_wanted))
         if query:
-            parts.note_wait(is_good=True)
+            # Caches are seen that go on giving what they have under this address.
+            parts.note_wait(is_good=parts.end > end)
         else:
             parts.note_plain()
 
@@ -238,7 +240,7 @@ class Rendition:
             return None
         (hint, task), is_good = self._hinted, False
         try:
-            if (hint.number, hint.part, hint.media) == (found.segment.number, found.segment.part, found.segment.media):
+            if _asked_as(hint) == _asked_as(found.segment):
                 transfer = await asyncio.shield(task)
                 self._hinted, is_good = None, True
                 transfer.become(found)
@@ -265,6 +267,10 @@ class Rendition:
             pass
         await asyncio.sleep(_AGAIN_S)
         return await self._opener.open(self._address, found)
+
+
+def _asked_as(part: Segment) -> tuple[object, ...]:
+    return part.number, part.part, part.media, part.header
 
 
 def _close_unused(task: "asyncio.Task[SegmentTransfer]") -> None:

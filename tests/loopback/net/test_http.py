@@ -276,6 +276,24 @@ async def test_two_streams_at_once(peers):
     b.connection.close()
 
 
+@pytest.mark.parametrize(
+    ("field", "body"), [("Content-Length: 10", b"half"), ("Transfer-Encoding: chunked", b"4\r\nhalf")]
+)
+async def test_a_small_answer_that_breaks_off_is_none(peers, field, body):
+    """Half a playlist is a playlist too."""
+
+    async def half(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(ok(body, field))
+        writer.close()
+
+    stream = await open_get(url_of(await peers.serve(half)))
+    with pytest.raises(ConnectionError):
+        await HttpBody(stream).read_all(100)
+    stream.connection.close()
+    await peers.all_closed()
+
+
 @pytest.mark.parametrize(("told", "is_partial"), [("bytes 0-3/100", False), ("bytes 50-53/100", True), ("", True)])
 async def test_another_range_than_was_asked_for_is_none(peers, told, is_partial):
     """Caches give the beginning instead; it is not taken for what lies further on."""

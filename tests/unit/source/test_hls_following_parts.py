@@ -211,3 +211,14 @@ def test_of_one_stream_nothing_is_skipped_repeated_or_out_of_order(steps):
             assert other.number == one.number + 1
             assert not other.part
             assert one.part in (None, PARTS - 1)
+
+
+def test_of_a_server_that_lags_no_part_is_taken():
+    """Also when what is missing of the segment has to be had whole."""
+    follower = follower_of(playlist(6, 10, 2))
+    drain(follower)
+    follower.take(playlist(5, 9, 4), 1.0)
+    follower.fail_part(10)
+    assert names(follower) == []
+    follower.take(playlist(7, 11, 1), 2.0)
+    assert names(follower) == ["10.ts", "11.0"]

@@ -9,7 +9,7 @@ import pytest
 
 from kit.hls import cut, with_separate_sound
 from kit.live_hls import own_stamps, watch
-from kit.low_latency_hls import LowLatencyServer, fragments
+from kit.low_latency_hls import PARTS, LowLatencyServer, fragments
 from streamferry.media.tag import AUDIO, VIDEO
 from streamferry.media.url import MediaUrl
 from streamferry.net.dial import Deadlines
@@ -156,6 +156,35 @@ async def test_clocks_that_leap_between_segments(play, server):
     server.parts = [server.parts[number] for number in order]
     server.marks = {8: ["#EXT-X-DISCONTINUITY"]}
     await equal_to_whole(play, server)
+
+
+@BOTH
+@pytest.mark.parametrize("early", [b"", b"<html>There is no such part.</html>"])
+async def test_hints_that_are_answered_before_there_is_anything(play, server, early):
+    """Then the part is there, and what came is not taken for it."""
+
+    def answer(name, _):
+        found = re.fullmatch(r"part(\d+)\.(\d+)\.x", name)
+        is_early = found is not None and int(found[1]) * PARTS + int(found[2]) >= server.parts_made
+        return (200, early) if is_early else None
+
+    server.answer = answer
+    await equal_to_whole(play, server)
+
+
+async def test_caches_that_keep_what_a_request_that_waits_gave(play, server):
+    """It is the same for as long as the same is asked for."""
+    kept = {}
+
+    def answer(name, _):
+        found = re.search(r"_HLS_msn=(\d+)", name)
+        is_kept = found is not None and int(found[1]) % 3 == 0
+        return (200, kept.setdefault(name, server.text().encode())) if is_kept else None
+
+    server.answer = answer
+    await equal_to_whole(play, server)
+    assert kept
+    assert len(server.parts_sent) > 50
 
 
 async def test_what_never_answers_is_not_waited_for(play, server):
