@@ -4,8 +4,10 @@ import contextlib
 import logging
 import os
 import re
+import signal
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -183,24 +185,42 @@ def connect(ray: Any, address: str) -> None:
 
 
 class _Deadline:
-    """Ends the program, with ``words``, if what is done inside takes longer: Ray may wait for minutes, or for ever,
-    where no exception gets to it.
+    """Ends the program, with ``words``, if what is done inside takes longer, and at once on SIGINT and SIGTERM: Ray may
+    wait for minutes, or for ever, where no exception gets to it and no handler of Python runs.
     """
 
     def __init__(self, seconds: float, words: str) -> None:
         self.words = words
         self._seconds = seconds
-        self._timer = threading.Timer(seconds, self._end)
-        self._timer.daemon = True
+        self._signals, self._wake = socket.socketpair()
+        self._watcher = threading.Thread(target=self._watch, name="deadline", daemon=True)
 
     def __enter__(self) -> "_Deadline":
-        self._timer.start()
+        self._wake.setblocking(False)
+        # Python writes the number of a signal there when it comes, and runs its handler later.
+        self._before = signal.set_wakeup_fd(self._wake.fileno(), warn_on_full_buffer=False)
+        self._watcher.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._timer.cancel()
+        signal.set_wakeup_fd(self._before)
+        self._wake.close()
+        self._watcher.join()
+        self._signals.close()
 
-    def _end(self) -> None:
+    def _watch(self) -> None:
+        deadline = time.monotonic() + self._seconds
+        while (left := deadline - time.monotonic()) > 0:
+            self._signals.settimeout(left)
+            try:
+                came = self._signals.recv(1)
+            except TimeoutError:
+                break
+            if not came:
+                return
+            if came[0] in (signal.SIGINT, signal.SIGTERM):
+                # As shells say it.
+                os._exit(128 + came[0])
         typer.echo(f"streamferry cluster: {self.words} (waited {self._seconds:g} s: --timeout)", err=True)
         os._exit(5)
 

@@ -1,6 +1,8 @@
 """``streamferry cluster`` where it cannot do it: one sentence, before anything is started."""
 
+import signal
 import socket
+import subprocess
 import sys
 from pathlib import Path
 
@@ -9,6 +11,8 @@ import typer
 from typer.testing import CliRunner
 
 from kit import commands
+from kit.programs import STREAMFERRY
+from kit.waiting import PATIENCE_S, START_S
 from streamferry.cli.cluster import connect
 from streamferry.cli.commands import app
 
@@ -83,17 +87,42 @@ def test_numbers_that_ray_could_not_use(environment: dict[str, str | None]) -> N
         assert "--cpus" in refused(f"up --cpus {cpus}", environment)
 
 
+def on_loopback(environment: dict[str, str | None], address: str) -> dict[str, str]:
+    """For a process, with a cluster at this address, which Ray would look for in the machine's network otherwise."""
+    told = {name: value for name, value in environment.items() if value is not None}
+    return told | {"RAY_ADDRESS": address, "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+
+
 @pytest.mark.parametrize("scheme", ["", "ray://"])
 def test_a_port_that_never_answers_ends_the_command(environment: dict[str, str | None], scheme: str) -> None:
     """Ray itself would wait for longer than anybody does; where it waits, no exception gets to it."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"{scheme}127.0.0.1:{silent.getsockname()[1]}"
-        told = {name: value for name, value in environment.items() if value is not None} | {"RAY_ADDRESS": address}
+        told = on_loopback(environment, address)
         done = commands.run("cluster", "status", "--timeout", 3, environment=told)
     assert (done.returncode, done.stdout) == (5, "")
     (line,) = done.stderr.splitlines()
     assert "no Ray cluster answers there" in line
     assert "--timeout" in line
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_who_waits_for_ray_can_stop_it(environment: dict[str, str | None], number: signal.Signals) -> None:
+    """Ctrl-C ends it while Ray tries to connect, where no handler of Python runs."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(START_S)
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        waiting = subprocess.Popen(
+            [STREAMFERRY, "cluster", "status", "--timeout", "3600"],
+            env=commands.environment_with(on_loopback(environment, address)),
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        # Ours looks whether anything is there; Ray's comes after that.
+        with silent.accept()[0], silent.accept()[0]:
+            waiting.send_signal(number)
+            _, said = waiting.communicate(timeout=PATIENCE_S)
+    assert (waiting.returncode, said) == (128 + number, "")
 
 
 class ClientServer:
