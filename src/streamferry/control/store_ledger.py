@@ -117,8 +117,9 @@ class StoreLedger:
                 self._claim_at = time.monotonic() + _CLAIM_AGAIN_S
             claimed = due.NOTHING
             if choice.task_ids:
-                async with self._store.write() as connection:
-                    claimed = await due.claim(connection, self._store.seal, self._worker_id, choice, load=load)
+                with contextlib.suppress(due.TakesNone):
+                    async with self._store.write() as connection:
+                        claimed = await due.claim(connection, self._store.seal, self._worker_id, choice, load=load)
             orders = claimed.orders or orders
             if not claimed.tasks and not choice.is_full:
                 wait_s = random.uniform(_LOCKED_AGAIN_S / 2, _LOCKED_AGAIN_S)

@@ -24,7 +24,6 @@ from streamferry.store.seal import Seal
 from streamferry.store.spec_json import Unreadable
 from streamferry.tasks.placement import WAITS, Candidate, Wanted, decide_places, explain_wait, read_labels_text
 from streamferry.tasks.schedule import END_TOLERANCE_MS, LOOK_AHEAD_MS, is_over
-from streamferry.worker import LeaseLost
 
 #: A due task that nobody took for this long is taken by any worker with room, beyond its fair share.
 _FAIR_FOR_MS = 1_000
@@ -49,6 +48,10 @@ class Claimed(NamedTuple):
 
 
 NOTHING = Claimed(0, None)
+
+
+class TakesNone(Exception):
+    """The worker was cordoned or is drained since it chose: it takes nothing, and what it has taken is rolled back."""
 
 
 class Choice(NamedTuple):
@@ -93,7 +96,7 @@ async def choose(connection: AsyncConnection, worker_id: str, *, load: int, room
 
 
 async def claim(connection: AsyncConnection, seal: Seal, worker_id: str, choice: Choice, *, load: int) -> Claimed:
-    """Take what was chosen and is still due. Raises LeaseLost: roll back."""
+    """Take what was chosen and is still due. Raises LeaseLost, TakesNone: roll back."""
     found = await connection.execute(
         timing.WITH_TIMING.add_columns(now_ms().label("now"))
         .where(
@@ -129,13 +132,14 @@ async def claim(connection: AsyncConnection, seal: Seal, worker_id: str, choice:
     await events.append(connection, taken, counted=counted)
     orders = await connection.execute(
         worker.update()
-        .where(worker.c.id == worker_id, worker.c.lease_ms > 0)
+        .where(worker.c.id == worker_id, worker.c.lease_ms > 0, worker.c.intent == Intent.OPEN.value)
         .values(load=load + len(taken) + len(moving), orders=worker.c.orders + 1)
         .returning(worker.c.orders)
     )
     if (count := orders.scalar()) is None:
-        # Ended since it looked: nobody would ever free what it takes.
-        raise LeaseLost
+        # Of a lease that ended since it looked nobody would ever free what it takes.
+        await workers.require_lease(connection, worker_id)
+        raise TakesNone
     return Claimed(len(taken) + len(moving), count)
 
 

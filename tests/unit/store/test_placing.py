@@ -13,7 +13,7 @@ from streamferry.control.store_ledger import StoreLedger
 from streamferry.media.url import MediaUrl
 from streamferry.relay.spec import Codecs
 from streamferry.relay.status import RelayStatus, State
-from streamferry.store import Store, due
+from streamferry.store import Store, due, fleet
 from streamferry.store.database import read_now_ms
 from streamferry.store.records import Intent
 from streamferry.store.schema import run, task, worker
@@ -348,3 +348,30 @@ async def test_a_cordon_outlives_a_machine_that_is_away_for_days(machines: Machi
     await machines.start("a")
     shown = {one.worker_id: one.intent for one in await machines.actions.list_workers()}
     assert shown == {"a": Intent.CORDONED, "c": Intent.OPEN}
+
+
+@pytest.mark.parametrize("intent", [Intent.CORDONED, Intent.DRAINING])
+async def test_a_worker_that_is_emptied_takes_not_even_what_it_has_chosen(
+    machines: Machines, monkeypatch: pytest.MonkeyPatch, intent: Intent
+) -> None:
+    """A cordon may come between its choice, which is a read, and its claim: then another one takes the task."""
+    await machines.start("left")
+    (made,) = await machines.make()
+    choose = due.choose
+
+    async def choose_and_be_emptied(*given: object, **named: int) -> due.Choice:
+        choice = await choose(*given, **named)  # type: ignore[arg-type]
+        assert set(choice.task_ids) == {made}
+        async with machines.store.write() as connection:
+            assert await fleet.set_intent(connection, "left", intent)
+        return choice
+
+    with monkeypatch.context() as patch:
+        patch.setattr(due, "choose", choose_and_be_emptied)
+        await machines.poll("left")
+    record = await machines.actions.get_task(made)
+    assert record.worker_id is None
+    assert not await machines.held("left")
+    await machines.start("other")
+    await machines.poll("left", "other")
+    assert set(await machines.held("other")) == {made}
