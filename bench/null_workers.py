@@ -17,6 +17,7 @@ from typing import Any
 from measure import cpu_ns, cpu_ns_between, pss_mib
 from programs import BENCH
 from streamferry.control.store_ledger import StoreLedger
+from streamferry.net import process
 from streamferry.relay import Playhead, RelaySpec, RelayStatus, State, Trouble
 from streamferry.store import Seal, Store
 from streamferry.worker import Report, WorkerHealth
@@ -88,7 +89,11 @@ class NullHost:
 
 
 def work(url: str, key: str, capacity: int, worker_id: str, told: Connection) -> None:
-    """A worker until SIGTERM; at SIGUSR1 it tells how often and how long it has written."""
+    """A worker until SIGTERM; at SIGUSR1 it tells how often and how long it has written.
+
+    It ends with the benchmark: with that ends the process that forked it.
+    """
+    process.die_with_parent()
     asyncio.run(_work(url, key, capacity, worker_id, told))
 
 
@@ -133,15 +138,15 @@ class Fleet:
         for _ in range(workers):
             worker_id = secrets.token_hex(8)
             self._told[worker_id], tells = context.Pipe(duplex=False)
-            process = context.Process(target=work, args=(url, key, capacity, worker_id, tells))
-            process.start()
+            started = context.Process(target=work, args=(url, key, capacity, worker_id, tells))
+            started.start()
             tells.close()
-            self.processes[worker_id] = process
+            self.processes[worker_id] = started
 
     @property
     def pids(self) -> list[int]:
         """Of those that live."""
-        return [process.pid for process in self.processes.values() if process.pid is not None]
+        return [one.pid for one in self.processes.values() if one.pid is not None]
 
     def written(self) -> dict[str, float]:
         """What all have written so far."""
@@ -155,16 +160,16 @@ class Fleet:
 
     def kill(self, worker_id: str) -> None:
         """As a machine dies."""
-        process = self.processes.pop(worker_id)
-        process.kill()
-        process.join()
+        killed = self.processes.pop(worker_id)
+        killed.kill()
+        killed.join()
 
     def stop(self) -> None:
         """All that are left."""
-        for process in self.processes.values():
-            process.terminate()
-        for process in self.processes.values():
-            process.join()
+        for one in self.processes.values():
+            one.terminate()
+        for one in self.processes.values():
+            one.join()
 
 
 class Meter:

@@ -42,6 +42,7 @@ from streamferry.store import Seal, Store, migrate, sqlite_url
 from streamferry.store.database import now_ms
 from streamferry.store.schema import run, task, task_spec, worker
 from streamferry.tasks.model import TaskItem, TaskKind, TaskSpec
+from streamferry.worker import LEASE_S
 
 sys.path.append(str(BENCH.parent / "tests"))
 from kit import postgresql
@@ -49,6 +50,7 @@ from kit import postgresql
 NEW_BAR_MS, FAILOVER_BAR_S, LOCK_BAR = 200.0, 8.0, 0.5
 #: New tasks that are made and stopped, so many at a time.
 NEW_TASKS, LANES = 100, 4
+CHANGE_EVERY_S = 0.015
 #: Longest wait of each part of a run, in seconds.
 START_S, CLAIM_S, CHANGE_S, FAILOVER_S = 180.0, 180.0, 30.0, 120.0
 
@@ -95,24 +97,24 @@ async def held(store: Store) -> dict[str, int]:
         return {worker_id or "": count for worker_id, count in rows}
 
 
-async def until(what: str, patience_s: float, is_so: Callable[[], Awaitable[bool]]) -> float:
-    """How long that takes, in seconds."""
+async def until(what: str, patience_s: float, is_so: Callable[[], Awaitable[bool]], every_s: float = 0.1) -> float:
+    """How long that takes, in seconds; at most ``every_s`` too much: to ask more often would be part of the load."""
     began_at = time.monotonic()
     while time.monotonic() - began_at < patience_s:
         if await is_so():
             return time.monotonic() - began_at
-        await asyncio.sleep(0.005)
+        await asyncio.sleep(every_s)
     raise RuntimeError(f"after {patience_s:g} s it is not so that {what}")
 
 
-async def until_all_are_held(store: Store, tasks: int, patience_s: float, by: int) -> float:
-    """How long it takes until this many workers hold them."""
+async def until_all_are_held(store: Store, tasks: int, patience_s: float) -> float:
+    """How long it takes until workers hold them."""
 
     async def is_so() -> bool:
         found = await held(store)
-        return not found.get("", 0) and sum(found.values()) == tasks and len(found) <= by
+        return not found.get("", 0) and sum(found.values()) == tasks
 
-    return await until(f"{by} workers hold all {tasks} tasks", patience_s, is_so)
+    return await until(f"workers hold all {tasks} tasks", patience_s, is_so)
 
 
 async def wait_of_changes(store: Store) -> tuple[list[float], list[float]]:
@@ -125,11 +127,13 @@ async def wait_of_changes(store: Store) -> tuple[list[float], list[float]]:
     async def change() -> None:
         for number in range(NEW_TASKS // LANES):
             task_id = await actions.create_task(spec_of(number))
-            new_ms.append(1000 * await until("a new task has a worker", CHANGE_S, partial(_has_worker, store, task_id)))
+            has_worker = partial(_has_worker, store, task_id)
+            new_ms.append(1000 * await until("a new task has a worker", CHANGE_S, has_worker, CHANGE_EVERY_S))
             # At any moment of its worker's loop.
             await asyncio.sleep(random.uniform(0.05, 0.55))
             await actions.stop_task(task_id)
-            stop_ms.append(1000 * await until("it is back", CHANGE_S, partial(_has_no_worker, store, task_id)))
+            has_none = partial(_has_no_worker, store, task_id)
+            stop_ms.append(1000 * await until("it is back", CHANGE_S, has_none, CHANGE_EVERY_S))
 
     async with asyncio.TaskGroup() as group:
         for _ in range(LANES):
@@ -167,7 +171,7 @@ async def measure(
             await until(f"there are {workers} workers", START_S, lambda: _are_there(store, workers))
             async with store.write() as connection:
                 await connection.execute(run.update().values(due_ms=now_ms()))
-            figures["claim_all_s"] = await until_all_are_held(store, tasks, CLAIM_S, workers)
+            figures["claim_all_s"] = await until_all_are_held(store, tasks, CLAIM_S)
             # The events of the claims are written, and PostgreSQL has seen the new rows.
             await asyncio.sleep(5)
             meter = Meter(fleet, server, url)
@@ -176,16 +180,46 @@ async def measure(
             figures["new_ms"], figures["stop_ms"] = await wait_of_changes(store)
             async with store.write() as connection:
                 await connection.execute(run.delete().where(run.c.worker_id.is_(None)))
-            has = await held(store)
-            lost = max(has, key=lambda one: has[one])
-            figures["tasks_of_the_lost_worker"] = has[lost]
-            fleet.kill(lost)
-            figures["failover_s"] = await until_all_are_held(store, tasks, FAILOVER_S, workers - 1)
+            figures |= await fail_over(store, fleet, tasks)
         finally:
             fleet.stop()
             stopping.set()
     await store.aclose()
     return figures
+
+
+async def fail_over(store: Store, fleet: Fleet, tasks: int) -> dict[str, float]:
+    """Kill the worker with most tasks: how long it takes from then on until others have each of them.
+
+    Raises RuntimeError if that would say nothing: it had lost its tasks, or was about to.
+    """
+    has = await held(store)
+    lost = max(has, key=lambda one: has[one])
+    fleet.kill(lost)
+    killed_at = time.monotonic()
+    async with store.read() as connection:
+        of_lost = run.c.worker_id == lost
+        found = await connection.execute(sa.select(run.c.task_id, run.c.epoch).where(of_lost))
+        epochs = {task_id: epoch for task_id, epoch in found}
+        left_ms = await connection.scalar(sa.select(worker.c.lease_ms - now_ms()).where(worker.c.id == lost))
+    if len(epochs) < tasks / (2 * len(fleet.processes)) or left_ms is None or left_ms < 1000 * LEASE_S / 2:
+        raise RuntimeError(
+            f"the worker that was killed had {len(epochs)} tasks, and {left_ms} ms of its lease: nothing is measured"
+        )
+
+    async def is_so() -> bool:
+        async with store.read() as connection:
+            left = sa.select(sa.func.count()).where(sa.or_(run.c.worker_id.is_(None), run.c.worker_id == lost))
+            return not await connection.scalar(left)
+
+    await until("others have its tasks", FAILOVER_S, is_so)
+    took_s = time.monotonic() - killed_at
+    async with store.read() as connection:
+        rows = await connection.execute(sa.select(run.c.task_id, run.c.epoch))
+        moved = sum(epoch > epochs.get(task_id, epoch) for task_id, epoch in rows)
+    if moved != len(epochs):
+        raise RuntimeError(f"of {len(epochs)} tasks of the worker that was killed, {moved} were claimed by others")
+    return {"tasks_of_the_lost_worker": len(epochs), "failover_s": took_s}
 
 
 async def _are_there(store: Store, workers: int) -> bool:

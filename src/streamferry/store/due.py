@@ -34,6 +34,9 @@ LATE_MS = 5_000
 _SETTLED_MS = 10_000
 _NEVER_STARTED = Reason.of(Code.TASK_NEVER_STARTED)
 _BATCH = 500
+#: Most tasks that a worker takes at once. The write is short, so that leases are renewed between those of others, and
+#: so is what the worker does to begin with them, before it renews its own.
+CLAIM_BATCH = 100
 
 
 #: Values of a run that ended without a fault: they clear what its last worker reported.
@@ -68,7 +71,8 @@ class Choice(NamedTuple):
 async def choose(connection: AsyncConnection, worker_id: str, *, load: int, room: int) -> Choice:
     """Which due tasks this worker is the place for, at most ``room``. It only reads: nobody waits while it is decided.
 
-    Those that nobody has taken for a second it takes whoever they were for, if it can.
+    Of more than ``CLAIM_BATCH`` it is to take the first, and to ask again. Those that nobody has taken for a second it
+    takes whoever they were for, if it can.
     """
     everybody, now = await placing.candidates_now(connection)
     me = next((one for one in everybody if one.worker_id == worker_id), None)
@@ -92,7 +96,8 @@ async def choose(connection: AsyncConnection, worker_id: str, *, load: int, room
     )
     due = [row for row in found.mappings() if not is_over(row["end_ms"], now)]
     mine = await _decide_mine(connection, due, me, everybody, late_ms=now - _FAIR_FOR_MS)
-    return Choice(mine, me.labels, is_full=bool(limits) and not due)
+    first = [row["task_id"] for row in due if row["task_id"] in mine][:CLAIM_BATCH]
+    return Choice(first, me.labels, is_full=bool(limits) and not due)
 
 
 async def claim(connection: AsyncConnection, seal: Seal, worker_id: str, choice: Choice, *, load: int) -> Claimed:

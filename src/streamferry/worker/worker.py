@@ -198,6 +198,9 @@ class Worker:
         orders = await self._ledger.poll(load, max(0, self._capacity - load))
         now = loop.time()
         if orders != self._orders or now >= self._reread_at:
+            if orders != self._orders:
+                # There may be more: it takes only so many tasks at once, and renews its lease in between.
+                self._poll_at = min(self._poll_at, self._polled_at + TOLD_PAUSE_S)
             await self._follow_orders()
             self._orders, self._reread_at = orders, now + self._reread_s
 

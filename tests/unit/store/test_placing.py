@@ -375,3 +375,21 @@ async def test_a_worker_that_is_emptied_takes_not_even_what_it_has_chosen(
     await machines.start("other")
     await machines.poll("left", "other")
     assert set(await machines.held("other")) == {made}
+
+
+async def test_a_worker_takes_so_many_tasks_at_once(machines: Machines, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And the rest when it asks again: what it has to begin must not keep it from renewing its lease. The most
+    important ones come first.
+    """
+    monkeypatch.setattr(due, "CLAIM_BATCH", 3)
+    await machines.start("one", 20)
+    others = await machines.make(5)
+    first = await machines.make(2, priority=5)
+    await machines.poll("one")
+    held = set(await machines.held("one"))
+    assert set(first) < held
+    assert len(held) == 3
+    await machines.poll("one")
+    assert len(await machines.held("one")) == 6
+    await machines.poll("one")
+    assert set(await machines.held("one")) == {*first, *others}

@@ -247,6 +247,32 @@ async def test_what_is_told_is_followed_at_once(bench: Bench) -> None:
     assert bench.ledger.polls - before <= 2
 
 
+async def test_what_was_changed_is_asked_for_again_at_once(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker takes only so many tasks at a time: the next ones soon, and its lease is renewed in between."""
+    monkeypatch.setattr(worker, "REPORT_S", worker.TOLD_PAUSE_S / 2)
+    done: list[str] = []
+    poll, report = bench.ledger.poll, bench.ledger.report
+
+    async def poll_and_claim(load: int, room: int) -> int:
+        done.append("poll")
+        if len(bench.ledger.tasks) < 5:
+            bench.ledger.put(str(len(bench.ledger.tasks)))
+        return await poll(load, room)
+
+    async def note_report(reports: Sequence[Report], load: int, health: WorkerHealth | None) -> set[str]:
+        done.append("report")
+        return await report(reports, load, health)
+
+    bench.ledger.poll, bench.ledger.report = poll_and_claim, note_report  # type: ignore[method-assign]
+    await bench.until(lambda: bench.ledger.tell)
+    assert bench.ledger.tell is not None
+    bench.ledger.tell(True)
+    began_at = lease_clock()
+    await bench.until(lambda: len(bench.relays.started) == 5)
+    assert lease_clock() - began_at < worker.TOLD_POLL_S
+    assert [one for one, after in zip(done, done[1:], strict=False) if one == after == "poll"] == []
+
+
 async def test_however_many_tasks_there_are_the_beat_comes_in_between(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
