@@ -17,7 +17,6 @@ from typing import Any
 from measure import cpu_ns, cpu_ns_between, pss_mib
 from programs import BENCH
 from streamferry.control.store_ledger import StoreLedger
-from streamferry.net import process
 from streamferry.relay import Playhead, RelaySpec, RelayStatus, State, Trouble
 from streamferry.store import Seal, Store
 from streamferry.worker import Report, WorkerHealth
@@ -89,11 +88,10 @@ class NullHost:
 
 
 def work(url: str, key: str, capacity: int, worker_id: str, told: Connection) -> None:
-    """A worker until SIGTERM; at SIGUSR1 it tells how often and how long it has written.
+    """A worker until SIGTERM, and until the benchmark ends, however that ends; at SIGUSR1 it tells what it has written.
 
-    It ends with the benchmark: with that ends the process that forked it.
+    On SQLite it is one as those of a service there, which have no fence.
     """
-    process.die_with_parent()
     asyncio.run(_work(url, key, capacity, worker_id, told))
 
 
@@ -111,7 +109,7 @@ async def _work(url: str, key: str, capacity: int, worker_id: str, told: Connect
         wrote["held_s"] += time.monotonic() - began_at
 
     store.write = write  # type: ignore[method-assign]
-    ledger = StoreLedger(store, worker_id, capacity=capacity)
+    ledger = StoreLedger(store, worker_id, capacity=capacity, is_attached=store.is_file)
     report = ledger.report
 
     async def count(reports: Sequence[Report], load: int, health: WorkerHealth | None) -> set[str]:
@@ -119,10 +117,14 @@ async def _work(url: str, key: str, capacity: int, worker_id: str, told: Connect
         return await report(reports, load, health)
 
     ledger.report = count  # type: ignore[method-assign]
-    worker = Worker(ledger, NullHost(), capacity=capacity)
+    worker = Worker(ledger, NullHost(), capacity=capacity, is_attached=store.is_file)
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGUSR1, told.send, wrote)
     loop.add_signal_handler(signal.SIGTERM, worker.leave)
+    # Not PR_SET_PDEATHSIG: the process that forks them lives as long as any of them does.
+    benchmark = multiprocessing.parent_process()
+    assert benchmark is not None
+    loop.add_reader(benchmark.sentinel, os.kill, os.getpid(), signal.SIGKILL)
     await worker.run()
     await store.aclose()
 

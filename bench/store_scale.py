@@ -7,7 +7,9 @@ with the product's own loop and ledger, and relays that only count. Measured: tr
 the CPU of the store (of PostgreSQL its processes, of SQLite the threads in the workers); the share of the time for
 which somebody has SQLite's write lock; how long all tasks wait that become due at once, and a new one; how long it
 takes from the answer to a stop until the worker has stopped the task and the store has it back; and, after one worker
-was killed, until all its tasks are with others. What takes too long fails its bar and ends the run of that database.
+was killed, until all its tasks are with others. On SQLite the workers are those of one service, which have no fence
+and whose ends it sees at once; on PostgreSQL they are machines, and a lease has to run out. What takes too long fails
+its bar and ends the run of that database.
 """
 
 import argparse
@@ -38,7 +40,7 @@ from streamferry.control.actions import Actions
 from streamferry.control.pulse import Pulse
 from streamferry.control.scheduler import Scheduler
 from streamferry.media.url import MediaUrl
-from streamferry.store import Seal, Store, migrate, sqlite_url
+from streamferry.store import Seal, Store, migrate, sqlite_url, workers
 from streamferry.store.database import now_ms
 from streamferry.store.schema import run, task, task_spec, worker
 from streamferry.tasks.model import TaskItem, TaskKind, TaskSpec
@@ -200,12 +202,17 @@ async def fail_over(store: Store, fleet: Fleet, tasks: int) -> dict[str, float]:
     async with store.read() as connection:
         of_lost = run.c.worker_id == lost
         found = await connection.execute(sa.select(run.c.task_id, run.c.epoch).where(of_lost))
-        epochs = {task_id: epoch for task_id, epoch in found}
-        left_ms = await connection.scalar(sa.select(worker.c.lease_ms - now_ms()).where(worker.c.id == lost))
+        epochs: dict[str, int] = dict(found.tuples().all())
+        lease_ms = sa.case((worker.c.is_attached, 1000 * LEASE_S), else_=worker.c.lease_ms - now_ms())
+        left_ms = await connection.scalar(sa.select(lease_ms).where(worker.c.id == lost, worker.c.lease_ms > 0))
     if len(epochs) < tasks / (2 * len(fleet.processes)) or left_ms is None or left_ms < 1000 * LEASE_S / 2:
         raise RuntimeError(
             f"the worker that was killed had {len(epochs)} tasks, and {left_ms} ms of its lease: nothing is measured"
         )
+    if store.is_file:
+        # So does a service there, which sees at once that its process has ended.
+        async with store.write() as connection:
+            await workers.leave(connection, lost)
 
     async def is_so() -> bool:
         async with store.read() as connection:

@@ -8,9 +8,9 @@ A *piece* is what the journal said in a while, with the bytes that it speaks of.
 another machine, and whoever comes when it is whole, does the same: append the bytes, send on what was said. The first
 picture leaves as soon as the first piece is there.
 
-The one whose claim is there first prepares (a conditional put). A claim that is no longer rewritten is taken over, by
-the clock of whoever watches it. The cache on the disk stays in front. Nothing depends on the bucket: what goes wrong
-with it is told, and the file is prepared here.
+The one whose claim is there first prepares (a conditional put). A claim that is no longer rewritten, or whose machine
+gives nothing for a minute, is taken over, by the clock of whoever watches it. The cache on the disk stays in front.
+Nothing depends on the bucket: what goes wrong with it is told, and the file is prepared here.
 
 Runs in the preparation process.
 """
@@ -34,6 +34,9 @@ from streamferry.wire.rtmp.chunk_file import Index
 
 #: After how long a claim that is not rewritten is taken over: four times what it takes.
 _STALE_S = 20.0
+#: After how long without a piece one that is rewritten is, too: its machine may wait for an encoder, or for an origin
+#: that answers this one.
+_IDLE_S = 60.0
 _POLL_S = 0.5
 
 
@@ -82,6 +85,7 @@ class Sharing:
         """Raises Away, ValueError and the like for what cannot be read, PreparationRestarted, OSError."""
         dead = self._own.read_text() if self._own.exists() else ""
         watched, seen_at = "", self._now()
+        who, given_at = "", self._now()
         while True:
             # In this order: a claim is given up only when the whole is there.
             claim = objects.get("claim")
@@ -95,10 +99,13 @@ class Sharing:
                 raise PreparationRestarted(Code.CACHE_PREPARATION_BROKEN_OFF)
             if by and tag != watched:
                 watched, seen_at = tag, self._now()
+            if by != who:
+                who, given_at = by, self._now()
             if by and copy.take(objects, by):
-                seen_at = self._now()
+                seen_at = given_at = self._now()
                 continue
-            if by in ("", dead) or self._now() - seen_at >= _STALE_S:
+            is_stale = self._now() - seen_at >= _STALE_S or self._now() - given_at >= _IDLE_S
+            if by in ("", dead) or is_stale:
                 self._own.write_text(self._who)
                 taken = objects.put("claim", claim_of(self._who), {"e_tag": tag} if claim is not None else "create")
                 if taken is not None:

@@ -7,6 +7,7 @@ that was begun is resumed by the next.
 
 import asyncio
 import json
+import logging
 import os
 import ssl
 import sys
@@ -52,6 +53,8 @@ from streamferry.reasons import Code, Reason, system_reason
 
 if TYPE_CHECKING:
     from httpx import AsyncClient
+
+_log = logging.getLogger("streamferry.prepare")
 
 DEFAULT_MAX_BYTES = 20_000_000_000
 #: 2 minutes of 2 Mbps, 5 s of 50 Mbps.
@@ -301,6 +304,10 @@ class PreparedStore:
             file.fail(error)
         except OSError as error:
             file.fail(CacheError(Code.CACHE_UNUSABLE, why=system_reason(error.errno)))
+        except Exception as error:
+            # Of our own, or what the process said cannot be read: whoever waits for the file would wait for ever.
+            _log.exception("a file cannot be prepared: an error inside streamferry")
+            file.fail(CacheError(Code.CACHE_FAULT, kind=type(error).__name__))
         finally:
             del self._keepers[file]
             if not file.users:

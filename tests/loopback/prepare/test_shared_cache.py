@@ -20,7 +20,7 @@ from streamferry.media.url import MediaUrl
 from streamferry.net.disk import Disk
 from streamferry.net.s3 import Buckets
 from streamferry.prepare.cache import Entry, entry_of
-from streamferry.prepare.errors import PreparationRestarted
+from streamferry.prepare.errors import CacheError, PreparationRestarted
 from streamferry.prepare.home import PIECE_HEAD, Home
 from streamferry.prepare.journal import Journal
 from streamferry.prepare.room import Room
@@ -151,12 +151,14 @@ def entry_in(folder: Path) -> Entry:
     return entry
 
 
-@pytest.mark.parametrize(("is_alive", "waited_s"), [(False, 20), (True, 60)])
+@pytest.mark.parametrize(("alive_s", "waited_s"), [(0, 20), (25, 45), (10_000, 60)])
 def test_a_claim_that_nobody_rewrites_is_taken_over(
-    s3: S3Server, tmp_path: Path, capsys: pytest.CaptureFixture[str], is_alive: bool, waited_s: float
+    s3: S3Server, tmp_path: Path, capsys: pytest.CaptureFixture[str], alive_s: float, waited_s: float
 ) -> None:
-    """By the time of who waits: clocks of machines differ. One that is rewritten is waited for."""
-    bucket = f"claims-{'alive' if is_alive else 'dead'}"
+    """By the time of who waits: clocks of machines differ. One that is rewritten is waited for, but not without end:
+    its machine may never have anything to give.
+    """
+    bucket = f"claims-{alive_s}"
     home, entry = home_in(s3, bucket), entry_in(tmp_path)
     key = f"films/{entry.path.name}/claim"
     s3.put(bucket, key, json.dumps({"by": "other", "at": "0"}).encode())
@@ -165,7 +167,8 @@ def test_a_claim_that_nobody_rewrites_is_taken_over(
     def sleep(seconds: float) -> None:
         nonlocal now
         now += 10 * seconds
-        if is_alive and now < 45:
+        assert now < 1000, "it waits for ever"
+        if now <= alive_s:
             s3.put(bucket, key, json.dumps({"by": "other", "at": str(now)}).encode())
 
     sharing = Sharing(
@@ -226,6 +229,28 @@ def test_a_bucket_that_says_nothing_is_not_waited_for(
         end.set()
     assert len(s3.asked) == 1
     assert '"shared"' in capsys.readouterr().out
+
+
+async def test_what_nobody_foresaw_fails_a_file_and_is_not_waited_for(
+    clips: ClipFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A preparation process that says nonsense, a line longer than any of ours, a fault of our own: whoever waits for
+    the file hears of it, the log has the cause once, and the next opening begins anew.
+    """
+    film = clips("two_seconds")
+    listen = PreparedStore._listen
+
+    async def fail(*_: object) -> None:
+        raise ValueError("Separator is found, but chunk is longer than limit")
+
+    with HttpFiles(film.parent) as origin:
+        async with PreparedStore(tmp_path / "a") as store:
+            monkeypatch.setattr(PreparedStore, "_listen", fail)
+            with pytest.raises(CacheError, match="ValueError"):
+                await media_of(store, origin.url(film))
+            monkeypatch.setattr(PreparedStore, "_listen", listen)
+            assert await media_of(store, origin.url(film))
+    assert len([one for one in caplog.records if one.exc_info]) == 1
 
 
 def whole_of(s3: S3Server, bucket: str) -> tuple[str, dict[str, object], bytes]:

@@ -327,7 +327,7 @@ async def test_what_has_no_other_place_does_not_keep_the_rest_of_a_drained_worke
     (free,) = await machines.make()
     # Not before them: on a busy machine they take longer than its lease.
     await machines.start("a", 130, labels=EU)
-    await machines.poll("a")
+    await machines.poll("a", "a")
     assert len(await machines.held("a")) == 103
     await machines.start("b", 10, max_encodes=0)
     await machines.actions.set_intent("a", Intent.DRAINING)

@@ -4,6 +4,7 @@ import asyncio
 import math
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -270,7 +271,7 @@ async def test_what_was_changed_is_asked_for_again_at_once(bench: Bench, monkeyp
     began_at = lease_clock()
     await bench.until(lambda: len(bench.relays.started) == 5)
     assert lease_clock() - began_at < worker.TOLD_POLL_S
-    assert [one for one, after in zip(done, done[1:], strict=False) if one == after == "poll"] == []
+    assert [one for one, after in pairwise(done) if one == after == "poll"] == []
 
 
 async def test_however_many_tasks_there_are_the_beat_comes_in_between(

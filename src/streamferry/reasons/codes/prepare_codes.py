@@ -88,6 +88,11 @@ class Cache:
         "the preparation process ended unexpectedly (status {status})",
         "准备进程意外结束（状态 {status}）",
     )
+    CACHE_FAULT = ReasonCode(
+        "cache.fault",
+        "the file cannot be prepared: {kind} inside streamferry, see the log",
+        "无法准备文件：streamferry 内部错误 {kind}，详见日志",
+    )
     CACHE_UNUSABLE = ReasonCode("cache.unusable", "the cache cannot be used: {why}", "缓存无法使用：{why}")
     CACHE_UNWRITABLE = ReasonCode(
         "cache.unwritable", "the prepared file cannot be written: {why}", "准备好的文件无法写入：{why}"
