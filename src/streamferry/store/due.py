@@ -34,11 +34,8 @@ LATE_MS = 5_000
 _SETTLED_MS = 10_000
 _NEVER_STARTED = Reason.of(Code.TASK_NEVER_STARTED)
 _BATCH = 500
-#: Most tasks that a worker takes at once. The write is short, so that leases are renewed between those of others, and
-#: so is what the worker does to begin with them, before it renews its own.
+#: Most tasks that a worker takes at once: others renew their leases after that, and it its own when it has begun them.
 CLAIM_BATCH = 100
-
-
 #: Values of a run that ended without a fault: they clear what its last worker reported.
 _FORGOTTEN: dict[str, object] = {"fault": None, **reason_cells(None)}
 
@@ -71,8 +68,7 @@ class Choice(NamedTuple):
 async def choose(connection: AsyncConnection, worker_id: str, *, load: int, room: int) -> Choice:
     """Which due tasks this worker is the place for, at most ``room``. It only reads: nobody waits while it is decided.
 
-    Of more than ``CLAIM_BATCH`` it is to take the first, and to ask again. Those that nobody has taken for a second it
-    takes whoever they were for, if it can.
+    The first ``CLAIM_BATCH`` of them. What nobody has taken for a second it takes whoever it was for, if it can.
     """
     everybody, now = await placing.candidates_now(connection)
     me = next((one for one in everybody if one.worker_id == worker_id), None)
