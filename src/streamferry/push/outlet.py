@@ -158,6 +158,11 @@ class Outlet:
             self._forms = forms
             self.needs_tags = True
 
+    def release_forms(self) -> Forms | None:
+        """Leave what is offered from now on as it comes; gives how it was to be written for the present session."""
+        forms, self._forms = self._forms, None
+        return forms
+
     def takes(self, needed: frozenset[str]) -> bool:
         """Whether the peer of the present session, if there is one, takes those codecs (``forms.needed_of``)."""
         forms = self.session.forms if self.session is not None else None

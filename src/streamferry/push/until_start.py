@@ -20,8 +20,10 @@ class UntilStart:
     chunks = None
     framed = None
 
-    def __init__(self, session: Session, then: Callable[[], None]) -> None:
+    def __init__(self, session: Session, then: Callable[[], None], written_by: Forms | None = None) -> None:
+        """``written_by``: the form that this session's server wants; what is for the next one is left as it came."""
         self.session = session
+        self._written_by = written_by
         self._then = then
         self._is_over = False
 
@@ -68,11 +70,20 @@ class UntilStart:
         if self._is_over:
             return 0
         start = next((at for at, tag in enumerate(tags) if tag[3] == START), len(tags))
-        taken = self.session.write(tags[:start]) if start else 0
+        taken = self._pass_on(tags[:start]) if start else 0
         if taken == start < len(tags):
             self._is_over = True
             self._then()
         return taken
+
+    def _pass_on(self, tags: list[LaidTag]) -> int:
+        forms = self._written_by
+        if forms is None:
+            return self.session.write(tags)
+        # With its number, because some are left out.
+        written = [(at, one) for at, tag in enumerate(tags) for one in forms.write([tag])]
+        taken = self.session.write([one for _, one in written])
+        return len(tags) if taken == len(written) else written[taken][0]
 
     def flush(self) -> bool:
         """See ``Session``."""

@@ -75,7 +75,7 @@ class Branch:
         outlet, come = self.outlet, asyncio.Event()
         if (session := outlet.session) is None:
             return
-        outlet.session = UntilStart(session, come.set)
+        outlet.session = UntilStart(session, come.set, outlet.release_forms())
         await come.wait()
         outlet.hand_on()
 

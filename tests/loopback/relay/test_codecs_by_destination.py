@@ -1,11 +1,13 @@
 """What a destination lists in its answer to connect decides what it is sent, where the task says so."""
 
+import asyncio
+
 import pytest
 
 from kit import probe
 from kit.clips import ClipFactory
 from scripted.camera import Camera
-from scripted.destination import Caller, Destination, take
+from scripted.destination import Caller, Destination, Manner, take
 from scripted.source import Source
 from scripted.waiting import until
 from streamferry.media.tag import AUDIO, VIDEO, Tag
@@ -33,7 +35,7 @@ def as_hevc(tag: Tag) -> Tag:
     return (tag[0], tag[1], bytes((tag[2][0] & 0xF0 | 12,)) + tag[2][1:]) if tag[0] == VIDEO else tag
 
 
-def listing(*codecs: str):
+def listing(*codecs: str, then: Manner = take):
     """A manner: answers connect with this list."""
 
     async def manner(caller: Caller) -> None:
@@ -47,6 +49,19 @@ def listing(*codecs: str):
             send(stream_id, name, transaction_id, *values)
 
         caller.session._send_command = told
+        await then(caller)
+
+    return manner
+
+
+def asking(place: str) -> Manner:
+    """Take some pictures, ask to go on there, and go on taking."""
+
+    async def manner(caller: Caller) -> None:
+        await caller.receive_pictures(15)
+        told = {"level": "status", "code": "NetConnection.Connect.ReconnectRequest", "tcUrl": place}
+        caller.session._send_command(0, "onStatus", 0, None, told)
+        await asyncio.get_running_loop().sock_sendall(caller.sock, caller.session.data_to_send())
         await take(caller)
 
     return manner
@@ -208,3 +223,23 @@ async def test_a_list_to_several_is_what_each_of_them_takes(relays, clips: ClipF
         assert codecs_of(takes_h264.publishes[0]) == {"7"}
         await until("H.264", lambda: takes_all.publishes and "7" in codecs_of(takes_all.publishes[-1]))
         await running.relay.stop()
+
+
+@pytest.mark.parametrize(("here", "there"), [(("hvc1",), ()), ((), ("hvc1",)), (("hvc1",), ("*",))])
+async def test_a_place_that_lists_other_codecs_got_frames_in_the_form_of_the_last_one(relays, here, there):
+    """HEVC by number 12 from the source: all of a session is in the form that its own server lists."""
+    async with (
+        Source("http", Hevc()) as source,
+        Destination() as elsewhere,
+        Destination() as destination,
+    ):
+        place = f"rtmp://127.0.0.1:{elsewhere.port}/other"
+        destination.manner, elsewhere.manner = listing(*here, then=asking(place)), listing(*there)
+        running = relays.start(source, destination)
+        await until(
+            "the second session", lambda: elsewhere.publishes and len(elsewhere.publishes[0].frames(VIDEO)) > 30
+        )
+        await running.relay.stop()
+        for publish, listed in ((destination.publishes[0], here), (elsewhere.publishes[0], there)):
+            assert codecs_of(publish) == ({"hvc1"} if listed else {"12"})
+        assert running.status.retries == 0

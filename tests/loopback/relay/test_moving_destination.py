@@ -440,6 +440,28 @@ async def test_a_list_goes_on_in_the_next_session_where_it_was(
     assert running.status.lost_ms == 0
 
 
+async def test_a_list_to_several_moves_at_one_of_them(relays, destination, clips: ClipFactory):
+    """The other one hears nothing of it; both have each frame of the files once, over the loop as well."""
+    items = [Item(MediaUrl.parse(clips("h264_bframes").as_uri()))]
+    async with Destination() as other:
+        other.manner = Asking(None)
+        further = (AnotherDestination("2", other.url()),)
+        spec = RelaySpec.vod(items, destination.url(), destination_id="1", others=further)
+        running = relays.start_spec(spec)
+        await until("the second session", lambda: has_come(other.publishes))
+        first, second = other.publishes[:2]
+        await running.relay.stop()
+    file = await frames_of(relays, spec)
+    for tag_type, frames in file.items():
+        bodies = [tag[2] for publish in (first, second) for tag in publish.frames(tag_type)]
+        at = [frame[2] for frame in frames].index(bodies[0])
+        assert bodies == [frames[number % len(frames)][2] for number in range(at, at + len(bodies))]
+    assert tag_kind(VIDEO, second.frames(VIDEO)[0][2]) == KEYFRAME
+    assert first.ended == "unpublished"
+    assert len(destination.publishes) == 1
+    assert running.status.retries == 0
+
+
 async def test_where_the_policy_does_not_lead_nobody_is_followed(relays, source, destination, monkeypatch):
     """The address of a cloud's metadata, named by a server."""
     destination.manner = asking("rtmp://169.254.169.254/latest")
