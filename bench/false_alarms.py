@@ -117,7 +117,7 @@ async def film(picture: str, sound: str, seconds: float, path: Path) -> list[Tag
         *("ffmpeg", "-y", "-nostdin", "-v", "error", "-filter_complex", f"{picture},format=yuv420p[v];{sound}[a]"),
         *("-map", "[v]", "-map", "[a]", "-t", f"{seconds:.2f}", "-c:v", "libx264", "-preset", "veryfast", "-bf", "2"),
         *("-g", "10", "-keyint_min", "10", "-sc_threshold", "0", "-b:v", f"{_KBPS}k", "-maxrate", f"{_KBPS}k"),
-        *("-bufsize", f"{2 * _KBPS}k", "-c:a", "aac", "-b:a", "96k", "-ar", "44100", "-ac", "2", str(path)),
+        *("-bufsize", f"{2 * _KBPS}k", "-c:a", "aac", "-b:a", "96k", "-ar", "44100", "-ac", "1", str(path)),
     ]
     child = await asyncio.create_subprocess_exec(*words)
     if await child.wait():
@@ -190,7 +190,7 @@ async def measure(minutes: float, seed: int, lanes: int, console: Console) -> di
     async def lane(path: Path) -> None:
         """A stream of stretches as they come, with eyes of its own; then faults, each in a stream of its own."""
         nonlocal shown
-        eyes = Eyes(FfmpegDecoders(60.0), lambda seconds: asyncio.sleep(0))
+        eyes = Eyes(FfmpegDecoders(60.0, niceness=0), lambda seconds: asyncio.sleep(0))
         try:
             stage = Stage(eyes)
             for picture, sound, seconds in to_show:

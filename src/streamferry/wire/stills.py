@@ -1,18 +1,29 @@
-"""A keyframe of H.264 as a stream of its own, of which a decoder gives the picture at once.
+"""A keyframe of H.264 or HEVC as a stream of its own, of which a decoder gives the picture at once.
 
 Decoders hold pictures back as long as the sequence's parameter set says that others may come before them (H.264 E.2.1,
-max_num_reorder_frames). One that is shown a keyframe of this stream and then one of that would always be late by some.
-So the set loses its VUI, in which that stands, and the keyframe those sets that it brings itself.
+max_num_reorder_frames; H.265 7.4.3.2.1, sps_max_num_reorder_pics). One that is shown a keyframe of this stream and then
+one of that would always be late by some. So the set of H.264 loses its VUI, in which that stands; that of HEVC says
+that nothing is reordered. The keyframe loses those sets that it brings itself.
 """
 
-from streamferry.wire.bits import BitWriter, escape, unescape
-from streamferry.wire.codecs import read_avc_set
-from streamferry.wire.parameter_sets import SequenceHeader
+from collections.abc import Callable
 
-_H264 = 7
-_SEQUENCE_SET, _PICTURE_SET, _SUPPLEMENT = 7, 8, 6
-_LEFT_OUT = (_SEQUENCE_SET, _PICTURE_SET, _SUPPLEMENT)
+from streamferry.wire.bits import BitReader, BitWriter, escape, unescape
+from streamferry.wire.codecs import read_avc_set, skip_to_hevc_size
+from streamferry.wire.parameter_sets import SequenceHeader, avc_record, hevc_record
+
+_H264, _HEVC = 7, 12
+#: Types of units that are no slices, but sets and words: H.264 7.4.1, H.265 7.4.2.2.
+_H264_SET, _H264_OTHERS = 7, (6, 7, 8)
+_HEVC_SET, _HEVC_SLICES = 33, range(32)
+#: The end of a sequence: a keyframe whose leading pictures refer to what came before it begins another one.
+_HEVC_END = b"\0\0\0\2\x48\x01"
 _ENHANCED = 0x80
+
+
+def is_hevc(header: bytes) -> bool:
+    """Whether a header that ``still`` has made is one of HEVC."""
+    return bool(header[0] & _ENHANCED)
 
 
 def still(header: bytes, picture: bytes) -> tuple[bytes, bytes] | None:
@@ -21,24 +32,35 @@ def still(header: bytes, picture: bytes) -> tuple[bytes, bytes] | None:
     None for another codec, and for what is damaged.
     """
     known = SequenceHeader.parse(header)
-    if known is None or known.codec != _H264:
+    if known is None:
         return None
     try:
-        sets = [_without_vui(one) for one in known.with_sets_of(picture).sets]
-        units = _slices(picture, known.record[4] % 4 + 1)
-    except (ValueError, IndexError):
+        sets = known.with_sets_of(picture).sets
+        if known.codec == _H264:
+            units = _units(picture, known.record[4] % 4 + 1, _is_h264_slice)
+            record = avc_record(tuple(_without_vui(one) for one in sets))
+        else:
+            units = _units(picture, known.record[21] % 4 + 1, _is_hevc_slice)
+            record = hevc_record(tuple(_without_reordering(one) for one in sets))
+    except (ValueError, IndexError, StopIteration):
         return None
-    sequence = [one for one in sets if one[0] & 0x1F == _SEQUENCE_SET]
-    others = [one for one in sets if one[0] & 0x1F == _PICTURE_SET]
-    if not sequence or not others or not units:
+    if not units or not SequenceHeader(known.codec, b"", record, sets).has_all:
         return None
-    record = b"\1" + sequence[0][1:4] + b"\xff" + bytes((0xE0 | len(sequence),)) + _listed(sequence)
-    record += bytes((len(others),)) + _listed(others)
-    return b"\x17\0\0\0\0" + record, b"\x17\1\0\0\0" + units
+    if known.codec == _H264:
+        return b"\x17\0\0\0\0" + record, b"\x17\1\0\0\0" + units
+    return b"\x90hvc1" + record, b"\x93hvc1" + _HEVC_END + units
+
+
+def _is_h264_slice(first: int) -> bool:
+    return first & 0x1F not in _H264_OTHERS
+
+
+def _is_hevc_slice(first: int) -> bool:
+    return first >> 1 & 0x3F in _HEVC_SLICES
 
 
 def _without_vui(unit: bytes) -> bytes:
-    if unit[0] & 0x1F != _SEQUENCE_SET:
+    if unit[0] & 0x1F != _H264_SET:
         return unit
     kept = read_avc_set(unit).rest.position
     raw = unescape(unit)[1:]
@@ -49,8 +71,38 @@ def _without_vui(unit: bytes) -> bytes:
     return unit[:1] + escape(bits.to_bytes())
 
 
-def _slices(picture: bytes, size_bytes: int) -> bytes:
-    """The units of a keyframe's body that are neither sets nor words, each after its length in 4 bytes."""
+def _without_reordering(unit: bytes) -> bytes:
+    """Of HEVC (H.265 7.3.2.2.1): for each layer in time, how many pictures are kept, reordered, and late."""
+    if unit[0] >> 1 & 0x3F != _HEVC_SET:
+        return unit
+    raw = unescape(unit)
+    bits = BitReader(raw)
+    skip_to_hevc_size(bits)
+    for _ in range(2):
+        bits.read_golomb()
+    if bits.read(1):
+        for _ in range(4):
+            bits.read_golomb()
+    for _ in range(3):
+        bits.read_golomb()
+    begin, number = bits.position, int.from_bytes(raw)
+    is_told_of_each = bits.read(1)
+    layers = (raw[2] >> 1 & 7) + 1 if is_told_of_each else 1
+    kept = [bits.read_golomb() for _ in range(3 * layers)][::3]
+    left = len(raw) * 8 - bits.position
+    plain = BitWriter()
+    plain.put(begin, number >> len(raw) * 8 - begin)
+    plain.put(1, is_told_of_each)
+    for count in kept:
+        plain.put(2 * (count + 1).bit_length() - 1, count + 1)
+        # Neither reordered nor late: two zeros of ue(v).
+        plain.put(2, 0b11)
+    plain.put(left, number & (1 << left) - 1)
+    return escape(plain.to_bytes())
+
+
+def _units(picture: bytes, size_bytes: int, is_slice: Callable[[int], bool]) -> bytes:
+    """The slices of a keyframe's body, each after its length in 4 bytes."""
     at = (8 if picture[0] & 0x0F == 1 else 5) if picture[0] & _ENHANCED else 5
     kept = bytearray()
     while at < len(picture):
@@ -58,10 +110,6 @@ def _slices(picture: bytes, size_bytes: int) -> bytes:
         at = begin + int.from_bytes(picture[at:begin])
         if begin >= at or at > len(picture):
             break
-        if picture[begin] & 0x1F not in _LEFT_OUT:
+        if is_slice(picture[begin]):
             kept += (at - begin).to_bytes(4) + picture[begin:at]
     return bytes(kept)
-
-
-def _listed(units: list[bytes]) -> bytes:
-    return b"".join(len(one).to_bytes(2) + one for one in units)

@@ -13,7 +13,8 @@ from scripted.camera import laid
 from scripted.destination import Destination
 from scripted.source import Source
 from scripted.waiting import until
-from streamferry.media.tag import AUDIO, SEQUENCE_HEADER, VIDEO, LaidTag, Tag
+from streamferry.media.enhanced import tag_kind
+from streamferry.media.tag import AUDIO, KEYFRAME, SEQUENCE_HEADER, VIDEO, LaidTag, Tag
 from streamferry.push import Outlet
 from streamferry.relay import RelaySpec
 from streamferry.relay.eyes.decoders import FfmpegDecoders
@@ -23,6 +24,7 @@ from streamferry.relay.eyes.look import SOUND_FRAMES
 from streamferry.relay.eyes.watcher import Watcher
 from streamferry.relay.taps import Taps
 from streamferry.wire.flv import FLV_HEADER_BYTES, scan_tags
+from streamferry.wire.stills import still
 
 #: When what is wrong begins, how long it has to last, and within how much more it is to be seen.
 BEGINS_S, LASTS_S, WITHIN_S = 8.0, 6.0, 5.0
@@ -141,6 +143,45 @@ async def test_streams_of_all_sizes_share_the_decoders_and_what_is_damaged_harms
         await eyes.aclose()
     assert stages[1].told == []
     assert [faults for _, faults in stages[2].told] == [["black"]]
+
+
+async def test_keyframes_of_hevc_are_seen_at_once_among_those_of_other_streams(tmp_path: Path) -> None:
+    """Of another size, some with pictures that come before them, and beside H.264: each has the answer to its own."""
+    decoders = FfmpegDecoders(answer_s=PATIENCE_S)
+    clips = []
+    for picture, size, words in (
+        ("color=white", "320x180", ("-c:v", "libx265", "-x265-params", "log-level=none:keyint=25:bframes=3")),
+        ("color=black", "640x360", ("-c:v", "libx265", "-x265-params", "log-level=none:keyint=25:no-open-gop=1")),
+        ("color=0x808080", "320x180", ("-c:v", "libx264", "-bf", "2", "-g", "25")),
+    ):
+        path = tmp_path / "clip.flv"
+        arguments = [
+            *("-y", "-v", "error", "-nostdin", "-f", "lavfi", "-i", f"{picture}:size={size}:rate=25", "-t", "3"),
+            *(*words, "-preset", "ultrafast", "-pix_fmt", "yuv420p", str(path)),
+        ]
+        await asyncio.to_thread(programs.run, [programs.ffmpeg(), *arguments])
+        data, tags = memoryview(path.read_bytes()), list[Tag]()
+        scan_tags(data, FLV_HEADER_BYTES, len(data), tags)
+        marked = laid(tags)
+        (header,) = [bytes(body) for kind, _, body, mark in marked if kind == VIDEO and mark == SEQUENCE_HEADER]
+        stills = [
+            still(header, bytes(body))
+            for kind, _, body, _ in marked
+            if kind == VIDEO and tag_kind(VIDEO, body) == KEYFRAME
+        ]
+        assert len(stills) >= 3
+        clips.append(stills)
+    bright = []
+    try:
+        for number in range(3):
+            for stills in clips:
+                asked = stills[number]
+                assert asked is not None
+                answer = await decoders.picture(*asked)
+                bright.append(round(sum(answer) / len(answer) / 100))
+    finally:
+        await decoders.aclose()
+    assert bright == [3, 0, 1] * 3
 
 
 async def test_a_child_that_hears_silence_first_says_so(eyes: Eyes, tmp_path: Path) -> None:

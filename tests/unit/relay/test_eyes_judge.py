@@ -72,6 +72,17 @@ def test_what_was_seen_long_ago_says_nothing():
     assert not judge.findings(2)
 
 
+@pytest.mark.parametrize("every_s", [66, 75])
+def test_looks_that_are_rare_find_a_fault_that_stands(every_s):
+    """Keyframes may be 65 s apart; and a stream that could not be decoded once is left alone for a minute."""
+    judge = Judge(DEFAULTS)
+    for at in range(0, 3 * every_s, every_s):
+        judge.note_picture(at, BLACK)
+        judge.note_keyframes(at, 65.0)
+    found = [one.fault for one in judge.findings(3 * every_s - 1)]
+    assert found == [ContentFault.BLACK, ContentFault.KEYFRAMES_FAR_APART]
+
+
 def test_a_black_picture_is_not_frozen_as_well():
     """If black is watched for; else it is a picture that does not change."""
     for watch, found in ((DEFAULTS, ["black"]), (Watch(frozen=DEFAULTS.frozen), ["frozen"])):

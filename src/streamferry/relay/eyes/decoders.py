@@ -1,4 +1,5 @@
-"""What makes small pictures of keyframes, and levels of sound: two ffmpeg children for all streams of a process.
+"""What makes small pictures of keyframes, and levels of sound: an ffmpeg child for H.264, one for HEVC where there is
+some, and one for sound, for all streams of a process.
 
 A child is fed one FLV stream in which keyframes of all streams follow each other, each after its own header. It is
 asked for one at a time: what it answers belongs to what was sent last. It is closed when it does not answer in time,
@@ -16,12 +17,14 @@ from streamferry.net.ffmpeg import ffmpeg_program
 from streamferry.net.sandbox import Limits, Sandbox
 from streamferry.relay.eyes.judge import HEIGHT, WIDTH
 from streamferry.wire.flv import serialize_flv_header, serialize_tag
+from streamferry.wire.stills import is_hevc
 
 #: For an answer. Children have the lowest priority: on a machine that is busy with media they wait.
 ANSWER_S = 10.0
 #: A child answers so many questions, then another one takes its place: it is not to grow for ever.
 _MOST_ANSWERS = 5_000
-_SANDBOX = Sandbox(limits=Limits(memory_bytes=1 << 30), niceness=19)
+_LIMITS = Limits(memory_bytes=1 << 30)
+_NICENESS = 19
 _PIPE_BYTES = 1 << 20
 _SEND_AGAIN_S = 0.005
 #: Frames of sound from the beginning of a stretch that still contain some of the stretch before.
@@ -64,20 +67,26 @@ class Decoders(Protocol):
 
 
 class FfmpegDecoders:
-    """``Decoders`` for H.264, as ``wire.stills`` makes it, and for AAC."""
+    """``Decoders`` for H.264 and HEVC, as ``wire.stills`` makes them, and for AAC."""
 
-    def __init__(self, answer_s: float = ANSWER_S) -> None:
+    def __init__(self, answer_s: float = ANSWER_S, niceness: int = _NICENESS) -> None:
         #: How long an answer may take.
         self.answer_s = answer_s
-        self._eye = _Child((*_INPUT, *_TO_PICTURES), serialize_flv_header(has_audio=False, has_video=True))
+        sandbox = Sandbox(limits=_LIMITS, niceness=niceness)
+        # A child keeps to the codec of its first picture.
+        self._h264, self._hevc = (
+            _Child((*_INPUT, *_TO_PICTURES), serialize_flv_header(has_audio=False, has_video=True), sandbox)
+            for _ in range(2)
+        )
         levels = (*_TO_LEVELS[:2], _TO_LEVELS[2] + _PRINT, *_TO_LEVELS[3:])
-        self._ear = _Child((*_INPUT, *levels), serialize_flv_header(has_audio=True, has_video=False))
+        self._ear = _Child((*_INPUT, *levels), serialize_flv_header(has_audio=True, has_video=False), sandbox)
 
     async def picture(self, header: bytes, keyframe: bytes) -> bytes:
         """See ``Decoders``."""
         size_bytes = WIDTH * HEIGHT
         bodies = [(VIDEO, header), (VIDEO, keyframe)]
-        return (await self._eye.ask(bodies, lambda got: len(got) >= size_bytes, self.answer_s))[-size_bytes:]
+        eye = self._hevc if is_hevc(header) else self._h264
+        return (await eye.ask(bodies, lambda got: len(got) >= size_bytes, self.answer_s))[-size_bytes:]
 
     async def level(self, header: bytes, sounds: Sequence[bytes]) -> float:
         """See ``Decoders``."""
@@ -89,7 +98,8 @@ class FfmpegDecoders:
 
     async def aclose(self) -> None:
         """See ``Decoders``."""
-        await self._eye.aclose()
+        await self._h264.aclose()
+        await self._hevc.aclose()
         await self._ear.aclose()
 
 
@@ -107,9 +117,10 @@ def _number(text: bytes) -> float:
 class _Child:
     """One child, while there is one."""
 
-    def __init__(self, arguments: Sequence[str], begin: bytes) -> None:
+    def __init__(self, arguments: Sequence[str], begin: bytes, sandbox: Sandbox) -> None:
         self._arguments = arguments
         self._begin = begin
+        self._sandbox = sandbox
         self._child: Child | None = None
         self._answers = 0
         self._view = memoryview(bytearray(64 << 10))
@@ -127,7 +138,7 @@ class _Child:
                 await self.aclose()
                 self._child = Child(
                     [ffmpeg_program(), *self._arguments],
-                    sandbox=_SANDBOX,
+                    sandbox=self._sandbox,
                     takes_stdin=True,
                     pipe_bytes=_PIPE_BYTES,
                     redact=lambda _: "",

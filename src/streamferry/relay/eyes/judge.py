@@ -22,8 +22,9 @@ WIDTH, HEIGHT = 96, 54
 _TILE = 6
 #: Pixels up to this are black: fades and codecs leave no pure zero.
 _BLACK = bytes(range(17))
-#: Without an observation for so long nothing is known any more.
-STALE_S = 60.0
+#: Without an observation for so long nothing is known any more. Keyframes may be 65 s apart, and a stream that could
+#: not be decoded once is left alone for a minute: neither ends a fault.
+STALE_S = 150.0
 #: How long a fault lasts before it is told, at least and at most.
 LEAST_DURATION_S, MOST_DURATION_S = 1.0, 3_600.0
 
