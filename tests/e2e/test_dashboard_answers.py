@@ -4,7 +4,7 @@ import json
 import re
 import shutil
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
 
 import httpx
@@ -17,7 +17,7 @@ from kit.shared_service import KEY_ID, SECRET
 from kit.visitor import enter, visitor
 from kit.waiting import wait_for
 from streamferry.cli.commands import app
-from streamferry.client import LiveService
+from streamferry.client import LiveService, RestService
 
 
 @pytest.fixture
@@ -89,8 +89,8 @@ def test_who_may_only_read_changes_nothing(member: httpx.Client, shared_service:
 
 
 def test_who_may_only_read_is_offered_no_switch(member: httpx.Client, shared_service: ServiceProgram) -> None:
-    """Neither of inputs nor of destinations nor of workers. For who may, each button says what it is for: three were
-    called "Show".
+    """Neither of inputs nor of destinations nor of workers, and no file to insert. For who may, each button says what
+    it is for: three were called "Show".
     """
     now = int(datetime.now(UTC).timestamp())
     task = {
@@ -104,10 +104,12 @@ def test_who_may_only_read_is_offered_no_switch(member: httpx.Client, shared_ser
     }
     with LiveService(shared_service.url, KEY_ID, SECRET) as client:
         task_id = client.create_pull_to_push_task(task)["Result"]["TaskId"]
+    with RestService(shared_service.url, KEY_ID, SECRET) as rest:
+        rest.insert_file(task_id, "https://h.example/ad.mp4", at=datetime.now(UTC) + timedelta(minutes=30))
     command = ["key", "create", "--read-only", "--json", "--data-dir", str(shared_service.data)]
     pair = json.loads(CliRunner().invoke(app, command).stdout)
     deeds = {
-        f"tasks/{task_id}": ("Show: The slate", "Show: By the rules", "Push to One", "Remove Two"),
+        f"tasks/{task_id}": ("Show: The slate", "Show: By the", "Push to One", "Remove Two", "Do not play ad.mp4"),
         "workers": ("Cordon: ", "Drain: "),
     }
     wait_for("a worker", lambda: "worker-line" in member.get("workers").text)
@@ -118,6 +120,8 @@ def test_who_may_only_read_is_offered_no_switch(member: httpx.Client, shared_ser
             for name in names:
                 assert f'"aria-label":"{name}' in seen, name
                 assert f'"aria-label":"{name}' not in open_to_all, name
+            assert ("Insert a file" in seen, "ad.mp4" in open_to_all) == (path != "workers", path != "workers")
+            assert "Insert a file" not in open_to_all
 
 
 def test_what_is_not_there_is_said_in_the_frame(shared_service: ServiceProgram) -> None:

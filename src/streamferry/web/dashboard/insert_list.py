@@ -32,12 +32,10 @@ class InsertList:
             self._none = ui.label(t("insert.none")).classes("soft")
             self._lines = ui.column().classes("lines").props("role=list")
             self._lines.props["aria-label"] = t("insert.waiting")
-            with ui.element("div").classes("toolbar") as self._deeds:
-                self._add = ui.button(t("insert.add"), icon="add", on_click=self._ask_for_one, color=None)
-                self._skip = ui.button(icon="skip_next", color=None)
-                self._skip.on("click", self._skip_item, throttle=_ONE_CLICK_S, trailing_events=False)
-                for button in (self._add, self._skip):
-                    button.props("flat dense no-caps")
+            self._deeds = ui.element("div").classes("toolbar")
+            self._skip: ui.button | None = None
+            if who.session.can_write:
+                self._skip = self._draw_deeds()
 
     def show(self, task: TaskView) -> None:
         """Show what waits now."""
@@ -52,9 +50,20 @@ class InsertList:
         if drawn != self._drawn:
             self._drawn = drawn
             self._draw(task, now)
-        self._deeds.set_visibility(self._who.session.can_write and task.status is not Status.ENDED)
-        self._skip.set_visibility(is_on_air(task) and (plays_insert or _plays_list(task)))
-        self._skip.set_text(self._who.t("insert.end" if plays_insert else "insert.skip"))
+        self._deeds.set_visibility(self._skip is not None and task.status is not Status.ENDED)
+        if self._skip is not None:
+            self._skip.set_visibility(is_on_air(task) and (plays_insert or _plays_list(task)))
+            self._skip.set_text(self._who.t("insert.end" if plays_insert else "insert.skip"))
+
+    def _draw_deeds(self) -> ui.button:
+        """Those of visitors who may write; returns the one that skips."""
+        with self._deeds:
+            add = ui.button(self._who.t("insert.add"), icon="add", on_click=self._ask_for_one, color=None)
+            skip = ui.button(icon="skip_next", color=None)
+        skip.on("click", self._skip_item, throttle=_ONE_CLICK_S, trailing_events=False)
+        for button in (add, skip):
+            button.props("flat dense no-caps")
+        return skip
 
     def _draw(self, task: TaskView, now: datetime) -> None:
         t = self._who.t
