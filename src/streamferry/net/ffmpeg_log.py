@@ -12,8 +12,8 @@ ERRORS = ("error", "fatal", "panic")
 #: The description of the first input ends at a line that begins with one of these.
 AFTER_DESCRIPTION = ("Input #1", "Output #", "Stream mapping")
 
-_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://[^\s'\"]+")
-_CONTEXT = re.compile(r"\[[^\]]* @ 0x[0-9a-f]+\] ")
+_ADDRESS = re.compile(r"(?<![A-Za-z0-9+.\-])[A-Za-z0-9+.\-]+://[^\s'\"]+")
+_CONTEXT = re.compile(r"\[[^\[\]]* @ 0x[0-9a-f]+\] ")
 _LEVEL = re.compile(r"\[(quiet|panic|fatal|error|warning|info|verbose|debug|trace)\] ")
 _STREAM = re.compile(r"Stream #\d+:(\d+).*?: (Video|Audio): (\w+)(.*)")
 

@@ -195,6 +195,13 @@ a=control:trackID=9
 """
 
 
+@pytest.mark.timeout(20)
+def test_a_long_challenge_is_read_once(monkeypatch):
+    """It took the square of its length: 0.24 s for as much as a camera may say, and minutes for this."""
+    monkeypatch.setattr("streamferry.wire.rtsp.auth._MAX_CHARS", 1_000_000)
+    assert [one.realm for one in parse_challenges("Digest " + "a" * 400_000)] == [""]
+
+
 @pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
 def test_the_description_of_a_camera(line_end):
     """The first picture, and the sound that is sent to us: not the camera's loudspeaker."""

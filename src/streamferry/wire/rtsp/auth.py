@@ -20,7 +20,7 @@ _ALGORITHMS: dict[str, Callable[[bytes], "hashlib._Hash"]] = {
     "MD5-SESS": hashlib.md5,
 }
 _SCHEME = re.compile(r"(?:^|[\n,])\s*(Digest|Basic)(?=\s|$)", re.IGNORECASE)
-_PARAMETER = re.compile(r'([a-zA-Z-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
+_PARAMETER = re.compile(r'(?<![a-zA-Z-])([a-zA-Z-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
 _MAX_CHARS = 4096
 
 
