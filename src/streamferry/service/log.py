@@ -86,7 +86,10 @@ def _time_of(record: logging.LogRecord) -> str:
 
 
 def _extras(record: logging.LogRecord) -> dict[str, Any]:
-    return {name: value for name, value in vars(record).items() if name not in _OF_EVERY_RECORD}
+    # Libraries add their own to every record, as Ray does.
+    return {
+        name: value for name, value in vars(record).items() if name not in _OF_EVERY_RECORD and not name.startswith("_")
+    }
 
 
 def _shown(value: object) -> str:

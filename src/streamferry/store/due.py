@@ -19,7 +19,7 @@ from streamferry.store.events import NewEvent, playhead_detail
 from streamferry.store.given import bind, table_of
 from streamferry.store.numbers import count_up
 from streamferry.store.records import Intent
-from streamferry.store.schema import OPENS_MS, pulse, run, task, worker
+from streamferry.store.schema import IS_FREE, OPENS_MS, pulse, run, task, worker
 from streamferry.store.seal import Seal
 from streamferry.store.spec_json import Unreadable
 from streamferry.tasks.placement import WAITS, Candidate, Wanted, decide_places, explain_wait, read_labels_text
@@ -314,7 +314,7 @@ def _is_late(now: sa.ColumnElement[int] | int) -> sa.ColumnElement[bool]:
         run.c.due_ms <= now - LATE_MS,
         now - LATE_MS >= OPENS_MS,
         task.c.end_ms > now + END_TOLERANCE_MS,
-        run.c.worker_id.is_(None),
+        IS_FREE,
     )
 
 
@@ -358,7 +358,7 @@ def _may_have_ended(now: sa.ColumnElement[int] | int) -> sa.ColumnElement[bool]:
     # A list that was played may have been played out since by the clock.
     has_played = sa.and_(run.c.playhead_ms.is_not(None), sa.func.coalesce(run.c.played_out_ms, 0) <= now)
     is_over = sa.or_(task.c.end_ms <= now + END_TOLERANCE_MS, has_played)
-    return sa.and_(run.c.due_ms <= now, run.c.worker_id.is_(None), is_over)
+    return sa.and_(run.c.due_ms <= now, IS_FREE, is_over)
 
 
 class Pending(NamedTuple):

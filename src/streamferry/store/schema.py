@@ -166,6 +166,9 @@ run = sa.Table(
     sa.Index(None, "worker_id"),
 )
 
+#: Whether no worker has it, not by the index: SQLite has no statistics, and would read all that run nowhere or have ended.
+IS_FREE = sa.case((run.c.worker_id.is_(None), sa.true()), else_=sa.false())
+
 #: A worker lives as long as its lease; ``lease_ms`` of an ended one is minus the time of its end. ``length_ms`` is how
 #: long it is after a renewal. ``is_attached``: its service ends it, and the worker itself fears no lease.
 #: ``orders`` grows when somebody else changes something about its tasks.

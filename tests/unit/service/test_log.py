@@ -27,7 +27,7 @@ def test_json_lines_have_time_level_logger_and_task(capsys: pytest.CaptureFixtur
     """One object a line, an exception with its traceback among them."""
     log.start_log("info", "json")
     logger = logging.getLogger("streamferry.some")
-    about = logging.LoggerAdapter(logger, {"task_id": "0af", "epoch": 2})
+    about = logging.LoggerAdapter(logger, {"task_id": "0af", "epoch": 2, "_of_a_library": 1})
     about.warning("the source of %s is silent", "a 台")
     try:
         raise RuntimeError("broken")

@@ -33,14 +33,15 @@ from streamferry.worker.ledger import Usage
 
 pytestmark = pytest.mark.both_databases
 
-#: Action -> statements of it on PostgreSQL. On SQLite a destination needs no lock.
+#: Action -> statements of it on PostgreSQL. On SQLite a destination needs no lock. What changes a task asks whether a second
+#: worker is about to have it, which is told as well.
 CALLS = {
     "CreatePullToPushTask": 9,
     "CreatePullToPushTask with a receiver": 10,
-    "UpdatePullToPushTask": 11,
-    "StopPullToPushTask": 7,
-    "ContinuePullToPushTask": 9,
-    "RelaunchPullToPushTask": 9,
+    "UpdatePullToPushTask": 12,
+    "StopPullToPushTask": 8,
+    "ContinuePullToPushTask": 10,
+    "RelaunchPullToPushTask": 10,
     "ListPullToPushTask": 3,
     "DeletePullToPushTask": 10,
 }
