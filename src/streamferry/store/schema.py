@@ -166,7 +166,7 @@ run = sa.Table(
     sa.Index(None, "worker_id"),
 )
 
-#: Whether no worker has it, not by the index: SQLite has no statistics, and would read all that run nowhere or have ended.
+#: Whether no worker has it, not by the index: SQLite, without statistics, would read all that have ended as well.
 IS_FREE = sa.case((run.c.worker_id.is_(None), sa.true()), else_=sa.false())
 
 #: A worker lives as long as its lease; ``lease_ms`` of an ended one is minus the time of its end. ``length_ms`` is how

@@ -33,8 +33,8 @@ from streamferry.worker.ledger import Usage
 
 pytestmark = pytest.mark.both_databases
 
-#: Action -> statements of it on PostgreSQL. On SQLite a destination needs no lock. What changes a task asks whether a second
-#: worker is about to have it, which is told as well.
+#: Action -> statements of it on PostgreSQL. On SQLite a destination needs no lock. What changes a task asks whether a
+#: second worker is about to have it, which is told as well.
 CALLS = {
     "CreatePullToPushTask": 9,
     "CreatePullToPushTask with a receiver": 10,
