@@ -18,15 +18,13 @@ import argparse
 import asyncio
 import statistics
 import sys
-import tempfile
 import urllib.request
 import xml.etree.ElementTree as ElementTree
-from contextlib import AsyncExitStack
-from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
+from fleet import fleet
 from measure import about, allow_many_files
 from programs import BENCH
 from results import Bar, keep, print_bars
@@ -35,12 +33,8 @@ from streamferry.store.records import Intent
 from streamferry.tasks.model import TaskKind
 
 sys.path.append(str(BENCH.parent / "tests"))
-from kit import postgresql
-from kit.clips import ClipFactory
-from kit.live import Publisher
-from kit.machines import Machines, machines
+from kit.machines import Machines
 from kit.nginx_rtmp import NginxRtmp
-from kit.sightings import KnownFrames, Sightings
 
 WORKERS = ("one", "two", "three")
 WAYS = ("one publisher", "overlap", "nginx-rtmp")
@@ -93,22 +87,7 @@ async def drain(fleet: Machines) -> tuple[set[str], float]:
 
 async def try_once(way: str, streams: int) -> dict[str, object]:
     """A fleet of its own."""
-    async with AsyncExitStack() as stack:
-        home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="streamferry-bench-")))
-        (home / "clips").mkdir()
-        clips = ClipFactory(home / "clips", home / "made")
-        clip = clips("half_a_minute")
-        nginx = NginxRtmp(home / "nginx")
-        nginx.start()
-        stack.callback(nginx.stop)
-        stack.enter_context(Publisher(clip, nginx.url("camera"), home / "camera.log"))
-        nginx.wait_published("camera")
-        server = stack.enter_context(postgresql.running(is_durable=True))
-        sightings = await stack.enter_async_context(Sightings(KnownFrames(clip)))
-        options = ("--egress", "any", "--files", clips.directory)
-        fleet = await stack.enter_async_context(
-            machines(home, server, sightings, workers=WORKERS, options=options, services=1)
-        )
+    async with fleet(workers=WORKERS, services=1) as (clip, nginx, _, ours):
         for number in range(streams // 2):
             for kind, source in (
                 (TaskKind.LIVE, f"{nginx.url('camera')}?for={number}"),
@@ -116,31 +95,31 @@ async def try_once(way: str, streams: int) -> dict[str, object]:
             ):
                 name = f"{kind.name.lower()}-{number}"
                 to = MediaUrl.parse(nginx.url(name)) if way == "nginx-rtmp" else None
-                await fleet.make(name, kind, source, to=to, overlaps=way == "overlap")
+                await ours.make(name, kind, source, to=to, overlaps=way == "overlap")
         if way == "nginx-rtmp":
-            for name in fleet.made:
+            for name in ours.made:
                 await asyncio.to_thread(nginx.wait_published, name, seconds=PATIENCE_S)
             standstill = Standstill(nginx)
             watching = asyncio.create_task(standstill.watch())
             await asyncio.sleep(1.0)
             before_s = max(standstill.longest_s.values())
-            moved, took_s = await drain(fleet)
+            moved, took_s = await drain(ours)
             for name in moved:
                 await asyncio.to_thread(nginx.wait_published, name, seconds=PATIENCE_S)
             await asyncio.sleep(1.0)
             watching.cancel()
             gaps_s = [standstill.longest_s[name] for name in moved]
             return {"gaps_s": sorted(gaps_s), "took_s": took_s, "longest_before_s": before_s, "doubled": 0}
-        await fleet.on_air(seconds=2 * PATIENCE_S)
+        await ours.on_air(seconds=2 * PATIENCE_S)
         began_at = asyncio.get_running_loop().time()
-        moved, took_s = await drain(fleet)
-        await fleet.on_air(moved, began_at, PATIENCE_S)
-        gaps_s = [sightings.gaps_s(name)[-1] for name in moved]
+        moved, took_s = await drain(ours)
+        await ours.on_air(moved, began_at, PATIENCE_S)
+        gaps_s = [ours.sightings.gaps_s(name)[-1] for name in moved]
         again_s = [
-            sightings.frames.apart_ms(old.last[1], new.first[1]) / 1000
-            for old, new in (sightings.of(name)[-2:] for name in moved if name.startswith("vod"))
+            ours.sightings.frames.apart_ms(old.last[1], new.first[1]) / 1000
+            for old, new in (ours.sightings.of(name)[-2:] for name in moved if name.startswith("vod"))
         ]
-        doubled = len(sightings.doubled)
+        doubled = len(ours.sightings.doubled)
         return {"gaps_s": sorted(gaps_s), "took_s": took_s, "list_again_s": sorted(again_s), "doubled": doubled}
 
 

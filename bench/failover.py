@@ -22,16 +22,14 @@ import argparse
 import asyncio
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from fleet import fleet
 from measure import about, allow_many_files
 from programs import BENCH
 from results import Bar, keep, print_bars
@@ -40,13 +38,8 @@ from streamferry.tasks.model import TaskKind
 from streamferry.worker import LEASE_S
 
 sys.path.append(str(BENCH.parent / "tests"))
-from kit import postgresql
-from kit.clips import ClipFactory
-from kit.live import Publisher
-from kit.machines import Machines, machines
-from kit.nginx_rtmp import NginxRtmp
+from kit.machines import Machines
 from kit.postgresql import PostgreSql
-from kit.sightings import KnownFrames, Sightings
 
 BACK_BAR_S = 8.0
 WORKERS = ("one", "two", "three", "four")
@@ -152,28 +145,13 @@ _FAILURES: dict[str, Callable[[Trial, str], Awaitable[bool]]] = {
 
 async def try_once(streams: int, failures: Sequence[str], lease_s: int) -> dict[str, dict[str, Any]]:
     """These failures, one after the other, of one fleet."""
-    async with AsyncExitStack() as stack:
-        home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="streamferry-bench-")))
-        (home / "clips").mkdir()
-        clips = ClipFactory(home / "clips", home / "made")
-        clip = clips("half_a_minute")
-        nginx = NginxRtmp(home / "nginx")
-        nginx.start()
-        stack.callback(nginx.stop)
-        stack.enter_context(Publisher(clip, nginx.url("camera"), home / "camera.log"))
-        nginx.wait_published("camera")
-        server = stack.enter_context(postgresql.running(is_durable=True))
-        sightings = await stack.enter_async_context(Sightings(KnownFrames(clip)))
-        options = ("--egress", "any", "--files", clips.directory)
-        settings = {"STREAMFERRY_LEASE_S": str(lease_s)}
-        fleet = await stack.enter_async_context(
-            machines(home, server, sightings, workers=WORKERS, options=options, settings=settings)
-        )
+    settings = {"STREAMFERRY_LEASE_S": str(lease_s)}
+    async with fleet(workers=WORKERS, settings=settings) as (clip, nginx, server, ours):
         for number in range(streams // 2):
-            await fleet.make(f"live-{number}", TaskKind.LIVE, f"{nginx.url('camera')}?for={number}")
-            await fleet.make(f"list-{number}", TaskKind.VOD, f"file://{clip}")
-        await fleet.on_air(seconds=2 * PATIENCE_S)
-        trial = Trial(fleet, server)
+            await ours.make(f"live-{number}", TaskKind.LIVE, f"{nginx.url('camera')}?for={number}")
+            await ours.make(f"list-{number}", TaskKind.VOD, f"file://{clip}")
+        await ours.on_air(seconds=2 * PATIENCE_S)
+        trial = Trial(ours, server)
         for what in failures:
             await trial.fail(what)
         return trial.found
