@@ -5,7 +5,7 @@ import contextlib
 import logging
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from itertools import islice
@@ -153,6 +153,12 @@ class StoreLedger:
                 holds, now_ms = await assignments.read(connection, self._store.seal, self._worker_id, known)
         self._steps_known = steps
         return {one.task_id: self._assignment(one, now_ms) for one in holds}
+
+    async def deleted(self, task_ids: Collection[str]) -> set[str]:
+        """See the protocol."""
+        with _availability(), acting_as(self._actor):
+            async with self._store.read() as connection:
+                return await assignments.deleted(connection, task_ids)
 
     async def report(self, reports: Sequence[Report], load: int, health: WorkerHealth | None) -> set[str]:
         """See the protocol."""

@@ -1,6 +1,6 @@
 """Run rows that a worker holds: what it is to do with them, and what it reports."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
@@ -120,6 +120,17 @@ async def _read_whole(connection: AsyncConnection, seal: Seal, row: sa.RowMappin
     if spec.watermark is None:
         return spec
     return with_picture(spec, await pictures.read(connection, [row["picture_digest"]]))
+
+
+async def deleted(connection: AsyncConnection, task_ids: Collection[str]) -> set[str]:
+    """Those of which there is nothing any more."""
+    left = set(task_ids)
+    for begin in range(0, len(task_ids), _BATCH):
+        batch = sorted(task_ids)[begin : begin + _BATCH]
+        left.difference_update(
+            (await connection.execute(sa.select(run.c.task_id).where(run.c.task_id.in_(batch)))).scalars()
+        )
+    return left
 
 
 async def report(

@@ -128,6 +128,9 @@ class Ledger(Protocol):
     async def assignments(self, known: Mapping[str, tuple[int, int]]) -> Mapping[str, Assignment | None]:
         """All tasks that this worker holds; None for those whose epoch and version are ``known``."""
 
+    async def deleted(self, task_ids: Collection[str]) -> Collection[str]:
+        """Those that are deleted, of tasks that this worker does not hold any more; the others go on elsewhere."""
+
     async def report(self, reports: Sequence[Report], load: int, health: WorkerHealth | None) -> Collection[str]:
         """Renew the lease and report; returns the reported tasks that this worker does not hold.
 

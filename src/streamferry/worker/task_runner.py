@@ -160,17 +160,18 @@ class TaskRunner:
         if self._relay is not None:
             self._timers.append(self._loop.call_later(KEYFRAME_S, lambda: self.hand_over(at_once=True)))
 
-    def leave(self) -> None:
-        """The task is gone: deleted, or another worker is on the air with it, or goes on with it."""
-        if self._may_be_two:
-            self.hand_over(at_once=True)
-        elif self.is_next:
+    def end_deleted(self) -> None:
+        """The task was deleted: end its broadcast, but for a worker that is only the next one."""
+        if self.is_next:
             self.abort()
         else:
             self.end()
 
     def lose(self) -> None:
-        """The task is another worker's: send nothing from here on, unless both may for a moment."""
+        """The task is another worker's, or about to be: send nothing from here on, unless both may for a moment.
+
+        Nobody's broadcast is ended: it goes on there.
+        """
         if self._may_be_two:
             self.hand_over(at_once=True)
         else:

@@ -226,10 +226,14 @@ class Worker:
                     self._runners[task_id].end()
             else:
                 runner.follow(assignment)
-        for task_id, runner in self._runners.items():
-            if task_id not in held:
-                # There is nobody to give it back to.
-                runner.leave()
+        if gone := self._runners.keys() - held.keys():
+            # There is nobody to give them back to.
+            deleted = await self._ledger.deleted(gone)
+            for task_id in gone:
+                if task_id in deleted:
+                    self._runners[task_id].end_deleted()
+                else:
+                    self._runners[task_id].lose()
 
     async def _claim(self, runner: TaskRunner, number: int) -> bool:
         """Whether an order may be followed. While the store cannot be asked it waits, and in the end it is left out."""

@@ -87,12 +87,22 @@ async def test_the_next_worker_is_on_the_air_before_the_one_before_lets_go(over:
     # The one before is told, and what it still reports changes nothing.
     assert await over.old.poll(1, 0) > old_orders
     assert not await over.holds(over.old)
+    # It is not gone, so its broadcast goes on.
+    assert await over.old.deleted([over.task_id]) == set()
     late = Report(over.task_id, 1, 1, CONNECTING, (), {}, None, Outcome.HANDED_BACK)
     assert await over.old.report([late], 0, None) == {over.task_id}
     assert await over.owner() == ("new", 2, State.STREAMING)
     claims = [event for event in await over.actions.list_feed(over.task_id, limit=100) if event.kind == "claimed"]
     assert [one.detail["worker"] for one in claims] == ["old", "new"]
     assert claims[1].detail["reason"] == "moves to another worker"
+
+
+async def test_a_task_that_was_deleted_is_told_from_one_that_is_elsewhere(over: HandOver) -> None:
+    """Only its broadcast is ended by who had it."""
+    await over.begin()
+    await over.actions.delete_task(over.task_id)
+    assert not await over.holds(over.old)
+    assert await over.old.deleted([over.task_id]) == {over.task_id}
 
 
 async def test_a_destination_that_takes_one_publisher_gets_one(over: HandOver) -> None:

@@ -464,18 +464,14 @@ OVERLAPS = replace(SPEC, destination_options=PeerOptions(overlap=True))
 
 async def test_where_two_may_publish_it_goes_on_until_the_next_worker_does() -> None:
     """When the task is gone by then, it closes as for who goes on, and ends no broadcast; nor is it cut off."""
-    for learns in ("reads", "reports"):
-        stage = Stage(spec=OVERLAPS)
-        relay = await stage.begin()
-        stage.follow(moves=True)
-        await asyncio.sleep(OVERLAP_S - 1)
-        assert relay.hand_overs == []
-        assert stage.performance.moves
-        if learns == "reads":
-            stage.performance.leave()
-        else:
-            stage.performance.lose()
-        assert (relay.hand_overs, relay.is_asked_to_stop, relay.is_aborted) == ([True], False, False)
+    stage = Stage(spec=OVERLAPS)
+    relay = await stage.begin()
+    stage.follow(moves=True)
+    await asyncio.sleep(OVERLAP_S - 1)
+    assert relay.hand_overs == []
+    assert stage.performance.moves
+    stage.performance.lose()
+    assert (relay.hand_overs, relay.is_asked_to_stop, relay.is_aborted) == ([True], False, False)
 
 
 async def test_it_does_not_wait_for_the_next_worker_for_ever() -> None:
@@ -506,13 +502,17 @@ async def test_a_drain_that_is_taken_back_leaves_it_on_the_air() -> None:
 
 
 async def test_a_task_that_moves_and_is_stopped_ends_its_broadcast() -> None:
-    """Nobody goes on then."""
-    stage = Stage(spec=OVERLAPS)
-    relay = await stage.begin()
-    stage.follow(moves=True)
-    stage.follow(moves=True, is_wanted=False)
-    assert relay.is_asked_to_stop
-    assert relay.hand_overs == []
+    """Nobody goes on then; so does one that is deleted."""
+    for how in ("stopped", "deleted"):
+        stage = Stage(spec=OVERLAPS)
+        relay = await stage.begin()
+        stage.follow(moves=True)
+        if how == "stopped":
+            stage.follow(moves=True, is_wanted=False)
+        else:
+            stage.performance.end_deleted()
+        assert relay.is_asked_to_stop
+        assert relay.hand_overs == []
 
 
 @pytest.mark.parametrize("gone", [0, 1, 2])
@@ -540,27 +540,23 @@ async def test_one_of_several_destinations_goes_while_the_task_is_handed_over(go
 
 async def test_the_next_worker_is_on_the_air_when_the_wait_for_it_is_just_over() -> None:
     """Its broadcast is not ended under it, nor is it cut off: there may be two until this one has closed."""
-    for learns in ("reads", "reports"):
-        stage = Stage(spec=OVERLAPS)
-        relay = await stage.begin()
-        stage.follow(moves=True)
-        await asyncio.sleep(OVERLAP_S + 0.1)
-        assert relay.hand_overs == [False]
-        if learns == "reads":
-            stage.performance.leave()
-        else:
-            stage.performance.lose()
-        assert (relay.hand_overs, relay.is_asked_to_stop, relay.is_aborted) == ([False, True], False, False)
+    stage = Stage(spec=OVERLAPS)
+    relay = await stage.begin()
+    stage.follow(moves=True)
+    await asyncio.sleep(OVERLAP_S + 0.1)
+    assert relay.hand_overs == [False]
+    stage.performance.lose()
+    assert (relay.hand_overs, relay.is_asked_to_stop, relay.is_aborted) == ([False, True], False, False)
 
 
 async def test_a_next_worker_that_is_not_to_take_over_ends_no_broadcast() -> None:
     """The one before goes on with it, or has ended it. Once it has the task, a deleted task ends its broadcast."""
     stage = Stage(spec=OVERLAPS, is_next=True)
     relay = await stage.begin()
-    stage.performance.leave()
+    stage.performance.end_deleted()
     assert (relay.hand_overs, relay.is_asked_to_stop, relay.is_aborted) == ([], False, True)
     stage = Stage(spec=OVERLAPS, is_next=True)
     relay = await stage.begin()
     stage.follow(is_next=False)
-    stage.performance.leave()
+    stage.performance.end_deleted()
     assert (relay.is_asked_to_stop, relay.is_aborted) == (True, False)

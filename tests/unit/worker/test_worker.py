@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -97,6 +97,8 @@ class Ledger:
         self.hanging = 0
         # Tasks of which it does not know that this worker has them.
         self.forgotten: set[str] = set()
+        # Tasks that another worker has, or is about to have.
+        self.taken: set[str] = set()
 
     def put(self, task_id: str, **values: object) -> None:
         known = self.tasks.get(task_id)
@@ -131,6 +133,10 @@ class Ledger:
             task_id: None if known.get(task_id) == (one.epoch, one.version) else one
             for task_id, one in self.tasks.items()
         }
+
+    async def deleted(self, task_ids: Collection[str]) -> set[str]:
+        await self._answer()
+        return set(task_ids) - self.taken
 
     async def report(self, reports: Sequence[Report], load: int, health: WorkerHealth | None) -> set[str]:
         await self._answer()
@@ -202,6 +208,18 @@ async def test_a_task_that_is_assigned_runs_and_is_reported(bench: Bench) -> Non
     del bench.ledger.tasks["a"]
     bench.ledger.number += 1
     await bench.until(lambda: relay.is_asked_to_stop)
+
+
+async def test_a_task_that_another_worker_has_ends_no_broadcast(bench: Bench) -> None:
+    """Also where this one was too busy to read that it moves: it unpublished, and the platform ended what went on."""
+    bench.ledger.put("a")
+    await bench.until(lambda: bench.relays.started)
+    (relay,) = bench.relays.started
+    bench.ledger.taken.add("a")
+    del bench.ledger.tasks["a"]
+    bench.ledger.number += 1
+    await bench.until(lambda: relay.is_aborted)
+    assert not relay.is_asked_to_stop
 
 
 async def polls_in(bench: Bench, seconds: float) -> int:
