@@ -24,6 +24,8 @@ StartRelay = Callable[..., RelayProgram]
 ToEnd = Callable[..., Finished]
 Ffmpeg = Callable[..., programs.Program]
 SECRET = "s3cret-s3cret"
+#: SRT gives up what it could not hand on within its latency of 120 ms, unless told otherwise.
+PATIENT = "tlpktdrop=0"
 
 
 @pytest.fixture
@@ -185,13 +187,13 @@ def test_srt_source(relay: StartRelay, nginx: NginxRtmp, ffmpeg: Ffmpeg, clips: 
     sent = ("-re", "-stream_loop", "-1", "-i", clips("flash_beep"), "-c", "copy", "-f", "mpegts")
     key = f"passphrase={SECRET}"
     if far == "listener":
-        ffmpeg(*sent, f"srt://127.0.0.1:{port}?mode=listener&{key}")
+        ffmpeg(*sent, f"srt://127.0.0.1:{port}?mode=listener&{key}&{PATIENT}")
         wait_for("the listener", lambda: is_udp_taken(port))
         running = relay(f"srt://127.0.0.1:{port}?{key}", "--duration", 9, "--to", nginx.url("out", "rec"))
     else:
         running = relay(f"srt://:{port}?mode=listener&{key}", "--duration", 12, "--to", nginx.url("out", "rec"))
         wait_for("our listener", lambda: is_udp_taken(port))
-        ffmpeg(*sent, f"srt://127.0.0.1:{port}?{key}")
+        ffmpeg(*sent, f"srt://127.0.0.1:{port}?{key}&{PATIENT}")
     running.wait_state("streaming")
     arguments = [programs.command_line(pid) for pid in programs.descendants(running.pid)]
     assert any("-f concat" in words for words in arguments)
@@ -272,19 +274,19 @@ def test_srt_destination(relay: StartRelay, ffmpeg: Ffmpeg, clips: ClipFactory, 
     kept = ("-c", "copy", path)
     ours = ("--loop", 3, "--to", f"srt://127.0.0.1:{port}?{key}&streamid=#!::r=live-{SECRET},m=publish")
     if far == "listener":
-        receiver = ffmpeg("-i", f"srt://127.0.0.1:{port}?mode=listener&{key}", *kept)
+        receiver = ffmpeg("-i", f"srt://127.0.0.1:{port}?mode=listener&{key}&{PATIENT}", *kept)
         wait_for("the receiver", lambda: is_udp_taken(port))
         running = relay(clips("flash_beep"), *ours)
     else:
         running = relay(clips("flash_beep"), "--loop", 3, "--to", f"srt://:{port}?mode=listener&{key}")
         wait_for("our listener", lambda: is_udp_taken(port))
-        receiver = ffmpeg("-i", f"srt://127.0.0.1:{port}?{key}", *kept)
+        receiver = ffmpeg("-i", f"srt://127.0.0.1:{port}?{key}&{PATIENT}", *kept)
     running.wait_state("streaming")
     arguments = [programs.command_line(pid) for pid in programs.descendants(running.pid)]
     assert any("-f mpegts" in words for words in arguments)
     assert not any(SECRET in words for words in arguments)
     assert running.finish() == 0, running.output + running.errors
-    receiver.process.wait(15)
+    receiver.process.wait(PATIENCE_S)
     media = probe.packets(path)
     for track in media:
         probe.assert_dts_strictly_rising(track)
@@ -298,7 +300,7 @@ def test_srt_and_hls_beside_rtmp(
 ) -> None:
     """One play of a list for three destinations of different kinds: each of them gets all of it."""
     port, path = free_udp_port(), tmp_path / "received.ts"
-    receiver = ffmpeg("-i", f"srt://127.0.0.1:{port}?mode=listener", "-c", "copy", path)
+    receiver = ffmpeg("-i", f"srt://127.0.0.1:{port}?mode=listener&{PATIENT}", "-c", "copy", path)
     wait_for("the receiver", lambda: is_udp_taken(port))
     to = [nginx.url("out", "rec"), f"srt://127.0.0.1:{port}", nginx.hls_url()]
     running = relay(clips("flash_beep"), "--loop", 3, *(word for one in to for word in ("--to", one)))
