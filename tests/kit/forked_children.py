@@ -14,6 +14,7 @@ import asyncio.subprocess
 import atexit
 import ctypes
 import fcntl
+import functools
 import importlib
 import json
 import os
@@ -89,12 +90,22 @@ def have_nursery() -> None:
     _use(ours)
 
 
+@functools.cache
 def load_modules() -> None:
-    """Import what they need, and not the modules themselves: what is run by its name must not be there already."""
+    """Import what they need, and not the modules themselves: what is run by its name must not be there already.
+
+    What each would ask of ffmpeg is asked here once: it takes a third of a short preparation.
+    """
     for name in MODULES:
         if name not in sys.modules:
             importlib.import_module(name)
             del sys.modules[name]
+    options = importlib.import_module("streamferry.net.ffmpeg_options")
+    program = importlib.import_module("streamferry.net.ffmpeg").ffmpeg_program()
+    for ask in (options.reads_descriptors, options.hls_options, options.live_pace):
+        ask(program)
+    # What the kernel lacks is told by each.
+    importlib.import_module("streamferry.net.sandbox").tell_missing.cache_clear()
 
 
 def _use(nursery: socket.socket) -> None:
