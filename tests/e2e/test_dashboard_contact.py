@@ -12,10 +12,12 @@ from playwright.sync_api import Page, expect
 
 from kit import browser as browsers
 from kit.browser import Tab
+from kit.front import front
 from kit.service_program import ServiceProgram
 from kit.shared_service import KEY_ID
 from kit.shared_service import SECRET as SHARED_SECRET
-from streamferry.client import LiveService
+from kit.waiting import wait_for
+from streamferry.client import LiveService, RestService
 
 KEY, SECRET = "AKCONTACT", "planted-secret-of-the-contact"
 SETTINGS = {"STREAMFERRY_ACCESS_KEY_ID": KEY, "STREAMFERRY_SECRET_ACCESS_KEY": SECRET}
@@ -130,3 +132,33 @@ def test_what_is_done_before_the_page_is_connected_arrives_in_order(
     page.evaluate("letGo()")
     page.wait_for_url(re.compile(r"/tasks/[0-9a-f]{32}$"))
     expect(page.locator("h1")).to_have_text("abcdefghijklmnopqrst")
+
+
+def test_a_click_that_was_lost_on_the_way_is_not_lost(
+    shared_service: ServiceProgram, open_tab: Callable[..., Tab]
+) -> None:
+    """A connection that dies takes what was typed and clicked, or only the answers: the page comes back by itself, with
+    all of it, and what was clicked is done once."""
+    upstream = shared_service.url.removeprefix("http://").rstrip("/")
+    with front(upstream) as way, RestService(shared_service.url, KEY_ID, SHARED_SECRET) as client:
+        tab = open_tab(f"http://127.0.0.1:{way.port}/")
+        tab.enter(KEY_ID, SHARED_SECRET)
+        page = tab.page
+        for title, answers_only in (("lost", False), ("heard", True)):
+            page.goto("dashboard/new")
+            page.get_by_label(re.compile("^File: https")).fill("http://127.0.0.1:9/film.mp4")
+            page.wait_for_function("window.socket.connected")
+            way.strand(answers_only=answers_only)
+            page.get_by_label(re.compile("^Push address")).fill(f"rtmp://127.0.0.1:9/live/{title}")
+            page.get_by_label(re.compile("^Title")).fill(title)
+            page.get_by_role("button", name="Create task").click()
+
+            def made(title: str = title) -> list[str]:
+                return [one["task_id"] for one in client.list_tasks(title=title)["tasks"]]
+
+            if answers_only:
+                wait_for("the task to be there, of which the page knows nothing", made)
+            way.cut()
+            page.wait_for_url(re.compile(r"/tasks/[0-9a-f]{32}$"))
+            assert made() == [page.url.rpartition("/")[2]]
+            expect(page.locator("h1")).to_have_text(title)

@@ -13,7 +13,8 @@ import trustme
 class Front(ThreadingTCPServer):
     """``bytes_in``: what clients have sent through it so far, over all connections.
 
-    ``passing``: while it is not set no byte passes, either way, and nobody is told.
+    ``passing``: while it is not set no byte passes, either way, and nobody is told. ``answering``: the same of what
+    the service says.
     """
 
     daemon_threads = True
@@ -22,20 +23,34 @@ class Front(ThreadingTCPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.upstream = upstream
         self.bytes_in = 0
-        self.passing = Event()
-        self.passing.set()
+        self.passing, self.answering = _set(), _set()
         self._stranded: list[Event] = []
+        self._open: list[socket.socket] = []
 
-    def strand(self) -> None:
-        """The connections that there are pass nothing any more, and nobody is told; new ones do."""
-        self.passing.clear()
-        self._stranded.append(self.passing)
-        self.passing = Event()
-        self.passing.set()
+    def strand(self, *, answers_only: bool = False) -> None:
+        """The connections that there are pass nothing any more, and nobody is told; new ones do.
+
+        ``answers_only``: what clients say still passes."""
+        if not answers_only:
+            self.passing.clear()
+        self.answering.clear()
+        self._stranded += (self.passing, self.answering)
+        self.passing, self.answering = _set(), _set()
+
+    def cut(self) -> None:
+        """End the connections that there are; what was held up in them is lost."""
+        opened, self._open = self._open, []
+        for one in opened:
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+
+    def keep(self, *opened: socket.socket) -> None:
+        """Have them ended with the others."""
+        self._open += opened
 
     def let_go(self) -> None:
         """Nothing is held up any more."""
-        for one in (self.passing, *self._stranded):
+        for one in (self.passing, self.answering, *self._stranded):
             one.set()
 
     @property
@@ -48,10 +63,11 @@ class _Handler(BaseRequestHandler):
     server: Front
 
     def handle(self) -> None:
-        self.passing = self.server.passing
+        self.passing, self.answering = self.server.passing, self.server.answering
         self.passing.wait()
         with suppress(OSError), socket.create_connection(self.server.upstream, timeout=30) as upstream:
             upstream.settimeout(None)  # a session of a pool may say nothing for long
+            self.server.keep(self.request, upstream)
             back = Thread(target=self._answer, args=(upstream,))
             back.start()
             with suppress(OSError):
@@ -66,9 +82,16 @@ class _Handler(BaseRequestHandler):
         with suppress(OSError):
             while data := upstream.recv(65536):
                 self.passing.wait()
+                self.answering.wait()
                 self.request.sendall(data)
         with suppress(OSError):
             self.request.shutdown(socket.SHUT_RDWR)  # what one side ends is over for the other, too
+
+
+def _set() -> Event:
+    event = Event()
+    event.set()
+    return event
 
 
 @contextmanager
@@ -82,7 +105,9 @@ def front(upstream: str, authority: trustme.CA | None = None) -> Iterator[Front]
             one.socket = context.wrap_socket(one.socket, server_side=True)
         thread = Thread(target=one.serve_forever, args=(0.01,))
         thread.start()
-        yield one
-        one.let_go()
-        one.shutdown()
-        thread.join()
+        try:
+            yield one
+        finally:
+            one.let_go()
+            one.shutdown()
+            thread.join()

@@ -80,10 +80,11 @@ class VisitorMiddleware:
 
 
 class Page(ui.page):
-    """A page in the visitor's language and theme."""
+    """A page in the visitor's language and theme. ``kept_s``: how long it waits for a browser that lost its connection,
+    if not as long as others (``mount.py``)."""
 
-    def __init__(self, path: str) -> None:
-        super().__init__(path, response_timeout=_BUILD_S)
+    def __init__(self, path: str, *, kept_s: float | None = None) -> None:
+        super().__init__(path, response_timeout=_BUILD_S, reconnect_timeout=kept_s)
 
     def resolve_language(self) -> Any:
         """The tag for Quasar and for the document."""
@@ -135,7 +136,7 @@ def live(who: Visitor, every_s: float, refresh: Callable[[], Awaitable[None]]) -
     """
 
     async def look() -> None:
-        if client in _left:
+        if client in _left or not client.has_socket_connection:
             return
         if not who.is_welcome:
             leave("/sign-in")
@@ -175,7 +176,7 @@ def _keep_contact() -> None:
     client = ui.context.client
 
     def tell() -> None:
-        if client not in _outdated:
+        if client not in _outdated and client.has_socket_connection:
             ui.run_javascript("dashboard.hear()")
 
     ui.timer(_WORD_S, tell)

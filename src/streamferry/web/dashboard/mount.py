@@ -17,6 +17,7 @@ from streamferry.web.dashboard import (
     workers_page,
 )
 from streamferry.web.dashboard.asset_cache import AssetCache
+from streamferry.web.dashboard.event_order import hear_events_once
 from streamferry.web.dashboard.frame import VisitorMiddleware
 from streamferry.web.dashboard.nonces import add_nonces
 from streamferry.web.dashboard.page_actions import PageActions
@@ -42,6 +43,7 @@ def mount_dashboard(app: FastAPI, page_actions: PageActions) -> None:
     # It would run over the top, without a name, at each look for the preview.
     pages.config.quasar_config["loadingBar"]["skipHijack"] = True
     add_nonces()
+    hear_events_once()
     ui.run_with(
         app,
         mount_path=BASE,

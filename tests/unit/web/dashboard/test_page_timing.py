@@ -1,4 +1,4 @@
-"""How long a page may take."""
+"""How long a page may take, and how long it waits."""
 
 from streamferry.web.dashboard.frame import Page
 

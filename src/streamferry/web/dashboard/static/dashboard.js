@@ -114,14 +114,43 @@ customElements.define("no-contact", class extends HTMLElement {
   }
 });
 
-// What is typed and clicked before a page's socket is up arrives later, in the order in which it was done. The page
-// framework holds each event back by a timer of its own, until the server has greeted the page, and then the last may
-// come first: a form was saved without what was typed last. The socket keeps order; if connecting is the greeting, it
-// may have the events at once.
-let isGreeted = false;
+// What is done on a page arrives once and in order, also what is done before its socket is up, and what is sent into a
+// connection that turns out to be dead. Each event has a number and is kept until the service has answered it; after each
+// greeting those that are kept are sent (event_order.py passes over what it has heard). The page framework holds back the
+// early ones by a timer each, of which the last may come first, and what is lost on the way it does not miss.
+let socket;
+let sendEvent;
+let [isGreeted, wasGreeted] = [false, false];
+let numbered = 0;
+const unanswered = [];
+Object.defineProperty(window, "socket", {
+  get: () => socket,
+  set: (given) => {
+    socket = given;
+    const [listen, emit] = [given.on.bind(given), given.emit.bind(given)];
+    listen("disconnect", () => { isGreeted = false; });
+    // Where nothing answers for long, the page framework would load the page anew, and a form would be empty.
+    const isWaiting = (name, word) => name === "connect_error" && word.message === "timeout" && wasGreeted;
+    given.on = (name, hear) => listen(name, (...words) => isWaiting(name, words[0]) || hear(...words));
+    sendEvent = (event) => emit("event", event, () => {
+      while (unanswered.length && unanswered[0].number <= event.number) unanswered.shift();
+    });
+    given.emit = (name, ...words) => {
+      if (name !== "event") return emit(name, ...words);
+      const event = { ...words[0], document: window.documentId, number: numbered++ };
+      unanswered.push(event);
+      if (isGreeted) sendEvent(event);
+      return given;
+    };
+  },
+});
 Object.defineProperty(window, "did_handshake", {
-  get: () => isGreeted || window.socket?.io.opts.query.implicit_handshake === true,
-  set: (is) => { isGreeted = is; },
+  get: () => true,
+  set: (is) => {
+    isGreeted = is;
+    wasGreeted ||= is;
+    if (is) unanswered.forEach(sendEvent);
+  },
 });
 
 // A row of a table stays the same elements while what it shows changes: made anew, it loses the focus, and a click that
