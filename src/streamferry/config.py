@@ -4,29 +4,23 @@ One model for ``serve``, for the workers it starts and for ``key``. The table in
 it, and a test compares the two.
 """
 
-import contextlib
 import ipaddress
 import json
 import os
-import stat
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, PrivateAttr, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
-from streamferry.config_words import CONFIG, PREFIX, Unreadable, meant, read_file, words_of
+from streamferry.config_words import CONFIG, PREFIX, Unreadable, read_file, words_of
 from streamferry.net.folders import Folders
 from streamferry.net.listening import ListenPorts
 from streamferry.net.process import forget_variables
-from streamferry.net.s3 import NO_BUCKETS, SECRET_VARIABLES, Buckets
+from streamferry.net.s3 import NO_BUCKETS, SECRET_VARIABLES, Buckets, checked_place, split_place
 from streamferry.prepare.cache import default_root
-from streamferry.prepare.home import checked_home
 from streamferry.tasks.placement import read_labels
 
-#: Variables of the commands that call a service, or relay without one.
-_OTHERS = (CONFIG, f"{PREFIX}URL", f"{PREFIX}TO")
 #: Variables that are read once and then forgotten.
 _OWN_SECRETS = (
     "ACCESS_KEY_ID",
@@ -108,8 +102,12 @@ class Settings(BaseSettings):
     upload_mb: int = Field(
         4000,
         ge=0,
-        description="Largest file in MB that may be uploaded to the library, which is the folder `library` in the data "
-        "folder. Tasks may play its files.",
+        description="Largest file in MB that may be uploaded to the library. Tasks may play its files.",
+    )
+    library: Annotated[str, AfterValidator(checked_place)] = Field(
+        "",
+        description="Where uploaded files are kept for all machines: `s3://BUCKET/PREFIX`, from which tasks may then "
+        "read on every machine that has this setting. Empty: in the folder `library` in the data folder.",
     )
     cache_dir: Path = Field(
         default_factory=default_root,
@@ -122,7 +120,7 @@ class Settings(BaseSettings):
         description="Size in MB above which the least recently used files are removed from the cache of prepared "
         "files, but never one that is playing. They are removed earlier where the disk has less room.",
     )
-    shared_cache: Annotated[str, AfterValidator(checked_home)] = Field(
+    shared_cache: Annotated[str, AfterValidator(checked_place)] = Field(
         "",
         description="Where machines share prepared files: `s3://BUCKET/PREFIX`. The cache on the disk stays in front "
         "of it. Empty: nowhere. The bucket's own rules remove old files.",
@@ -303,7 +301,8 @@ class Settings(BaseSettings):
         names = ("endpoint", "region", "access_key_id", "profile", "addressing")
         given = {name: getattr(self, f"s3_{name}") for name in names}
         given["secret_access_key"] = self.s3_secret_access_key.get_secret_value()
-        self._buckets = Buckets.of(given, os.environ, self.s3_buckets)
+        library = ["/".join(filter(None, split_place(self.library)))] if self.library else ()
+        self._buckets = Buckets.of(given, os.environ, (*self.s3_buckets, *library))
         return self
 
     @property
@@ -313,7 +312,7 @@ class Settings(BaseSettings):
 
     @property
     def library_dir(self) -> Path:
-        """Where uploaded files are."""
+        """Where uploaded files are, or were before the library had a bucket."""
         return self.data_dir / "library"
 
     @property
@@ -381,17 +380,3 @@ def load_settings(config: Path | None = None, **flags: object) -> Settings:
         raise ValueError(words_of(error, given, Settings.model_fields)) from None
     except Unreadable as error:
         raise ValueError(str(error)) from None
-
-
-def doubts(settings: Settings) -> Iterator[str]:
-    """Warnings, as sentences: settings that have no effect, or none yet. They do not prevent a start."""
-    with contextlib.suppress(OSError):
-        if (mode := stat.S_IMODE(settings.data_dir.stat().st_mode)) & 0o007:
-            yield f"data-dir: other users may look into {settings.data_dir} (mode {mode:o}); chmod o-rwx it"
-    for folder in settings.files:
-        if not folder.is_dir():
-            yield f"files: {folder} is {'no folder' if folder.exists() else 'not there'}: no task can play from it"
-    for name in sorted(os.environ):
-        setting = name.removeprefix(PREFIX).lower()
-        if name.startswith(PREFIX) and name not in _OTHERS and setting not in Settings.model_fields:
-            yield f"{name} is no setting{meant(setting, Settings.model_fields, lambda one: PREFIX + one.upper())}"

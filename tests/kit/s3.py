@@ -1,5 +1,6 @@
 """A server that speaks S3 (moto), in a thread: the tests' buckets, what was asked of it, and faults on demand."""
 
+import html
 import http.client
 import logging
 import threading
@@ -90,7 +91,7 @@ class S3Server:
     def keys(self, bucket: str) -> list[str]:
         """Of all objects."""
         listed = self.send("GET", f"/{bucket}?list-type=2").decode()
-        return [part.partition("</Key>")[0] for part in listed.split("<Key>")[1:]]
+        return [html.unescape(part.partition("</Key>")[0]) for part in listed.split("<Key>")[1:]]
 
     def _serve(self, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
         if environ.get("HTTP_X_OF_KIT"):

@@ -6,7 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from streamferry.config import SECRETS, doubts, forget_secrets, load_settings
+from streamferry.config import SECRETS, forget_secrets, load_settings
+from streamferry.media.errors import SourceForbidden
+from streamferry.media.url import MediaUrl
+from streamferry.net.s3 import Buckets
+from streamferry.service.doubtful import doubts
 from streamferry.service.worker_settings import WorkerSettings
 
 
@@ -137,3 +141,15 @@ def test_a_data_folder_that_is_open_to_others_is_told(tmp_path: Path, mode: int,
     folder.chmod(mode)
     words = f"data-dir: other users may look into {folder} (mode {mode:o}); chmod o-rwx it"
     assert list(doubts(load_settings(data_dir=folder))) == ([words] if is_told else [])
+
+
+def test_tasks_may_read_from_the_bucket_of_the_library(tmp_path: Path) -> None:
+    """On each machine that has the setting, and from no more of the bucket; a place that is none is refused."""
+    settings = load_settings(data_dir=tmp_path, library="s3://films/up loads/", s3_buckets="archive")
+    for buckets in (settings.buckets, Buckets.from_json(json.loads(settings.of_worker()["buckets"]))):
+        buckets.check(MediaUrl.parse("s3://films/up loads/a.mp4"))
+        with pytest.raises(SourceForbidden):
+            buckets.check(MediaUrl.parse("s3://films/other/a.mp4"))
+    for wrong in ("films", "s3://", "https://films/a", "s3://films/a//b", "s3://films/../a"):
+        with pytest.raises(ValueError, match=r"^library: must be s3://BUCKET or s3://BUCKET/PREFIX$"):
+            load_settings(data_dir=tmp_path, library=wrong)

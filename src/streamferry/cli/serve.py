@@ -107,8 +107,9 @@ async def _serve(settings: "Settings") -> None:
 
 def begin_service(settings: "Settings") -> None:
     """Set up the process, forget what is secret in its environment, and log what may be wrong."""
-    from streamferry.config import doubts, forget_secrets
+    from streamferry.config import forget_secrets
     from streamferry.net import sandbox
+    from streamferry.service.doubtful import doubts
 
     forget_secrets()
     begin(settings.log_level, settings.log_format)

@@ -126,8 +126,11 @@ class Buckets:
         """The address over HTTP of an ``s3:`` one, not signed."""
         return f"{self.home(url.host)}/{quote(url.path.removeprefix('/'))}"
 
-    def store(self, bucket: str, authorities: str = "", *, patience_s: float | None = None) -> "S3Store":
+    def store(
+        self, bucket: str, authorities: str = "", *, patience_s: float | None = None, request_s: float | None = None
+    ) -> "S3Store":
         """A client of the bucket. ``patience_s``: how long the server may be silent, and requests be repeated.
+        ``request_s``: how long a request may take with its body.
 
         Raises SourceUnsupported where obstore is not installed, or not satisfied.
         """
@@ -147,6 +150,8 @@ class Buckets:
             patience = timedelta(seconds=patience_s)
             client |= {"connect_timeout": patience, "read_timeout": patience}
             retries = _RETRIES | {"retry_timeout": patience}
+        if request_s is not None:
+            client["timeout"] = timedelta(seconds=request_s)
         try:
             return S3Store(bucket, config=config, client_options=client, retry_config=retries)
         except (BaseError, ValueError):
@@ -205,6 +210,23 @@ class Signer:
         if isinstance(error, TypeError):
             return SourceRejected(Code.S3_BAD_KEY, url=self._url.redacted)
         return SourceUnreachable(Code.S3_NO_KEYS, url=self._url.redacted)
+
+
+def split_place(text: str) -> tuple[str, str]:
+    """Bucket and prefix of ``s3://BUCKET/PREFIX``, with or without the prefix. Raises ValueError."""
+    scheme, _, place = text.partition("://")
+    bucket, _, prefix = place.partition("/")
+    prefix = prefix.strip("/")
+    if scheme != "s3" or not bucket or any(one in ("", ".", "..") for one in prefix.split("/") if prefix):
+        raise InvalidValue(Code.FIELD_BUCKET_PLACE)
+    return bucket, prefix
+
+
+def checked_place(text: str) -> str:
+    """The text, if it says a place in a bucket or nothing. Raises ValueError."""
+    if text:
+        split_place(text)
+    return text
 
 
 def check_s3(url: MediaUrl) -> None:

@@ -11,9 +11,9 @@ from typing import Any
 
 from streamferry.media.errors import MediaError
 from streamferry.media.url import MediaUrl
-from streamferry.net.s3 import NO_BUCKETS, Buckets
+from streamferry.net.s3 import Buckets, split_place
 from streamferry.prepare.cache import Entry
-from streamferry.reasons import Code, InvalidValue, Reason
+from streamferry.reasons import Reason
 
 _log = logging.getLogger("streamferry.prepare")
 
@@ -40,12 +40,7 @@ class Home:
     @classmethod
     def parse(cls, text: str, buckets: Buckets) -> "Home":
         """Of ``s3://BUCKET/PREFIX``, with or without the prefix. Raises ValueError."""
-        scheme, _, place = text.partition("://")
-        bucket, _, prefix = place.partition("/")
-        prefix = prefix.strip("/")
-        if scheme != "s3" or not bucket or any(one in ("", ".", "..") for one in prefix.split("/") if prefix):
-            raise InvalidValue(Code.FIELD_SHARED_CACHE)
-        return cls(bucket, prefix, buckets)
+        return cls(*split_place(text), buckets)
 
     @classmethod
     def of_environment(cls) -> "Home | None":
@@ -61,13 +56,6 @@ class Home:
     def from_json(cls, data: dict[str, Any]) -> "Home":
         """The same again."""
         return cls(**data | {"buckets": Buckets.from_json(data["buckets"])})
-
-
-def checked_home(text: str) -> str:
-    """The text, if it says a home or nothing. Raises ValueError."""
-    if text:
-        Home.parse(text, NO_BUCKETS)
-    return text
 
 
 class SharedHome:

@@ -38,7 +38,7 @@ from streamferry.service.lock import take_lock
 from streamferry.service.probes import Health, add_probes
 from streamferry.service.refusals import SecurityHeaders, add_refusals
 from streamferry.service.request_limits import RequestLimits
-from streamferry.service.rest_wiring import address_rules_of, rest_settings
+from streamferry.service.rest_wiring import address_rules_of, library_of, rest_settings
 from streamferry.service.store_access import Purpose, open_store, prepare_data_dir, store_file
 from streamferry.store import TROUBLE, Store, describe_trouble, workers
 from streamferry.store.records import KeyPair
@@ -157,9 +157,10 @@ async def serve(
         pulse = Pulse(store)
         app = _build_app(settings, store, actions, processes, pulse)
         samples = Samples()
-        rest = rest_settings(settings, previews, samples, stopping)
+        library = library_of(settings)
+        rest = rest_settings(settings, library, previews, samples, stopping)
         app.mount(PREFIX, build_rest(actions, store, rest))
-        page_actions = make_page_actions(settings, store, actions, Callbacks(store), rest)
+        page_actions = make_page_actions(settings, store, actions, library, Callbacks(store), rest)
         mount_dashboard(app, page_actions)
         watching.register(previews)
         server = _Server(app, settings)

@@ -3,7 +3,7 @@
 from streamferry.config import Settings
 from streamferry.control.actions import Actions
 from streamferry.control.callbacks import Callbacks
-from streamferry.service.rest_wiring import library_of
+from streamferry.control.library import Library
 from streamferry.store import Store
 from streamferry.web.calendar_tokens import CalendarTokens
 from streamferry.web.dashboard.numbers import Numbers
@@ -18,7 +18,7 @@ from streamferry.web.writes import Writes
 
 
 def make_page_actions(
-    settings: Settings, store: Store, actions: Actions, callbacks: Callbacks, rest: RestSettings
+    settings: Settings, store: Store, actions: Actions, library: Library, callbacks: Callbacks, rest: RestSettings
 ) -> PageActions:
     """The page actions, from the settings of the service and of REST."""
     sessions = Sessions()
@@ -28,7 +28,7 @@ def make_page_actions(
         reads,
         Numbers(reads),
         Writes(actions, rest.address_rules),
-        library_of(settings),
+        library,
         callbacks,
         probing=Probing(rest.address_rules, rest.prober),
         sdk_body=rest.sdk_body,

@@ -8,9 +8,12 @@ from pathlib import Path
 
 from streamferry.config import Settings
 from streamferry.control.address_rules import address_rules
-from streamferry.control.library import Library
+from streamferry.control.library import Library, LibraryHome
+from streamferry.control.library_bucket import LibraryBucket
+from streamferry.control.library_folder import LibraryFolder
 from streamferry.control.samples import Samples
 from streamferry.net.listening import ListenPorts
+from streamferry.net.s3 import split_place
 from streamferry.prepare.cache import UNKEPT, Entry, all_entries
 from streamferry.service.prober import Prober
 from streamferry.tasks.checks import AddressRules
@@ -23,7 +26,7 @@ from streamferry.worker.egress import Egress, decide_refusal
 
 
 def rest_settings(
-    settings: Settings, previews: PreviewResponses, samples: Samples, stopping: asyncio.Event
+    settings: Settings, library: Library, previews: PreviewResponses, samples: Samples, stopping: asyncio.Event
 ) -> RestSettings:
     """What REST needs, from the settings of the service."""
     return RestSettings(
@@ -34,7 +37,7 @@ def rest_settings(
         prober=Prober(settings),
         previews=previews,
         samples=samples,
-        library=library_of(settings),
+        library=library,
         stopping=stopping,
     )
 
@@ -46,8 +49,12 @@ def address_rules_of(settings: Settings) -> AddressRules:
 
 
 def library_of(settings: Settings) -> Library:
-    """The library of this machine."""
-    return Library(settings.library_dir, settings.upload_mb * 1_000_000)
+    """The library where the settings say."""
+    home: LibraryHome = LibraryFolder(settings.library_dir)
+    if settings.library:
+        authorities = settings.ca_file.read_text() if settings.ca_file else ""
+        home = LibraryBucket(*split_place(settings.library), settings.buckets, authorities)
+    return Library(home, settings.upload_mb * 1_000_000)
 
 
 def read_cache(root: Path, max_bytes: int) -> CacheView:

@@ -123,6 +123,10 @@ class LibraryFull(ActionError):
     field = "file"
 
 
+class LibraryAway(ActionError):
+    """The bucket of the library cannot be used now: try again in some seconds."""
+
+
 class NoProber(ActionError):
     """This service cannot look into an address."""
 

@@ -1,4 +1,4 @@
-"""Buckets of S3: as sources, and as the home of prepared files."""
+"""Buckets of S3: as sources, and as the home of the library and of prepared files."""
 
 from streamferry.reasons.code import ReasonCode
 
@@ -80,8 +80,22 @@ class Buckets:
         "预处理文件的存储桶 {bucket} 无法使用：文件仅在本机准备"
         "（设置项 shared_cache、s3_endpoint 和 s3_access_key_id）",
     )
-    FIELD_SHARED_CACHE = ReasonCode(
-        "field.shared_cache",
+    LIBRARY_AWAY = ReasonCode(
+        "library.away",
+        "the bucket {bucket} of the library cannot be used now: try again later; what is on the air goes on (settings "
+        "library, s3_endpoint and s3_region)",
+        "素材库的存储桶 {bucket} 暂不可用，请稍后再试；正在推流的任务不受影响"
+        "（设置项 library、s3_endpoint 和 s3_region）",
+    )
+    LIBRARY_REFUSED = ReasonCode(
+        "library.refused",
+        "the S3 server answered {answer} for the bucket {bucket} of the library: it is not there, or the keys do not "
+        "allow it (settings library, s3_endpoint, s3_region, s3_access_key_id and s3_secret_access_key)",
+        "S3 服务器对素材库的存储桶 {bucket} 返回 {answer}：不存在，或密钥无权访问"
+        "（设置项 library、s3_endpoint、s3_region、s3_access_key_id 和 s3_secret_access_key）",
+    )
+    FIELD_BUCKET_PLACE = ReasonCode(
+        "field.bucket_place",
         "must be s3://BUCKET or s3://BUCKET/PREFIX",
         "须为 s3://存储桶 或 s3://存储桶/前缀",
     )

@@ -8,8 +8,9 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
 from streamferry.control.library import LibraryFile
-from streamferry.tasks.errors import InvalidField, LibraryFull
+from streamferry.tasks.errors import InvalidField, LibraryAway, LibraryFull
 from streamferry.web.dashboard import show
+from streamferry.web.dashboard.file_choice import list_files
 from streamferry.web.dashboard.frame import Page, Visitor, frame, visitor
 from streamferry.web.dashboard.page_actions import NotPermitted, PageActions
 from streamferry.web.dashboard.session_gate import BASE
@@ -52,6 +53,8 @@ def register(page_actions: PageActions) -> None:
             return JSONResponse({"problem": who.say(error.why)}, 422)
         except LibraryFull as error:
             return JSONResponse({"problem": who.say(error.why)}, 507)
+        except LibraryAway as error:
+            return JSONResponse({"problem": who.say(error.why)}, 503)
         except NotPermitted as error:
             return JSONResponse({"problem": who.say(error.why)}, 403)
         except ClientDisconnect:
@@ -71,17 +74,18 @@ class _Content:
         if self._who.session.can_write:
             self._draw_uploader()
         with card(t("library.files")):
-            ui.label(t("library.hint")).classes("soft")
+            hint = "library.hint_shared" if self._page_actions.library.is_shared else "library.hint"
+            ui.label(t(hint)).classes("soft")
             self._files = ui.column().classes("lines")
         await self.refresh()
 
     async def refresh(self) -> None:
         """List the files again."""
-        files = await self._page_actions.library.list_files()
+        files, why = await list_files(self._who, self._page_actions)
         self._files.clear()
         with self._files:
             if not files:
-                empty("video_library", self._who.t("library.empty"))
+                empty("video_library", why)
             for one in files:
                 self._draw_file(one)
 

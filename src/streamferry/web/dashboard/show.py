@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
 
 from streamferry.media.url import readable
 from streamferry.reasons import Reason
@@ -64,8 +65,11 @@ def lost(seconds: float) -> str:
 
 def name_and_place(address: str) -> tuple[str, str]:
     """The file of an address and its folder; a live address has no file, and is its own name."""
-    if not address.startswith(("file:", "http:", "https:")):
+    if not address.startswith(("file:", "http:", "https:", "s3:")):
         return readable(address), ""
+    if address.startswith("s3:"):
+        # Its key is as it is written.
+        address = "s3:" + quote(address.removeprefix("s3:"))
     plain, mark, query = address.partition("?")
     place, _, name = plain.rpartition("/")
     if not name or place.endswith("/"):

@@ -13,6 +13,7 @@ from streamferry.tasks.errors import (
     GroupInUse,
     GroupNotFound,
     InvalidField,
+    LibraryAway,
     LibraryFull,
     NoProber,
     PreviewUnavailable,
@@ -59,7 +60,8 @@ STATUSES = {
     429: "`too_many` calls a second; `locked_out` after failures. `Retry-After` says for how long.",
     431: "`too_large`: more than 100 headers.",
     500: "`internal`: a bug in streamferry; the log of the service has the details.",
-    503: "`store_unavailable`, with the reason; `no_probe`, `no_previews`, `no_library`: this service has none.",
+    503: "`store_unavailable`, `library_unavailable`, with the reason; `no_probe`, `no_previews`, `no_library`: this "
+    "service has none.",
     507: "`library_full`: the disk of the library is full.",
 }
 
@@ -95,6 +97,7 @@ _STATUS: dict[type[ActionError], tuple[int, str]] = {
     GroupInUse: (409, "group_in_use"),
     WrongState: (409, "wrong_state"),
     PreviewUnavailable: (409, "no_preview"),
+    LibraryAway: (503, "library_unavailable"),
     LibraryFull: (507, "library_full"),
     DestinationConflict: (409, "destination_conflict"),
     VersionConflict: (412, "version_conflict"),
@@ -103,7 +106,7 @@ _STATUS: dict[type[ActionError], tuple[int, str]] = {
     NoProber: (503, "no_probe"),
 }
 #: When to try again.
-_RETRY_AFTER_S: dict[type[ActionError], int] = {ProberBusy: 5}
+_RETRY_AFTER_S: dict[type[ActionError], int] = {LibraryAway: 5, ProberBusy: 5}
 
 
 def translate(error: ActionError) -> RestError:

@@ -108,3 +108,18 @@ def test_a_state_says_what_happens_and_never_more(one: TaskView, chip: str, word
     t = translator("en")
     assert show.chip_of(one, t) == (chip, words)
     assert show.problem_of(one, t, sayer("en")) == problem
+
+
+@pytest.mark.parametrize(
+    ("address", "name", "place"),
+    [
+        ("file:///films/a%20b.mp4", "a b.mp4", "/films"),
+        ("https://h/v/a%20b.mp4?t=***", "a b.mp4", "https://h/v/?t=***"),
+        # A key is shown as it is written.
+        ("s3://films/up loads/100%25 #1?.mp4", "100%25 #1?.mp4", "s3://films/up loads"),
+        ("rtmp://h/app/key", "rtmp://h/app/key", ""),
+    ],
+)
+def test_a_file_is_shown_by_its_name_and_where_it_is(address: str, name: str, place: str) -> None:
+    """As people know it."""
+    assert show.name_and_place(address) == (name, place)

@@ -6,6 +6,7 @@ import pytest
 from rest_api import make_rest
 
 from streamferry.control.library import Library
+from streamferry.control.library_folder import LibraryFolder
 from streamferry.store import Store
 from streamferry.web.compat.sample import write_body
 from streamferry.web.rest.routes import RestSettings
@@ -14,7 +15,9 @@ from streamferry.web.rest.token_gate import MAX_BODY_BYTES
 
 async def test_a_file_is_put_listed_and_deleted(store: Store, tmp_path: Path) -> None:
     """It may be larger than any other body, and its address is the one of a task's source."""
-    settings = RestSettings(sdk_body=write_body, library=Library(tmp_path / "library", max_bytes=10 * MAX_BODY_BYTES))
+    settings = RestSettings(
+        sdk_body=write_body, library=Library(LibraryFolder(tmp_path / "library"), max_bytes=10 * MAX_BODY_BYTES)
+    )
     async with make_rest(store, settings) as rest:
         data = b"x" * (MAX_BODY_BYTES + 1)
         made = (await rest.client.put("/library/a%20film.mp4", content=data)).json()
@@ -30,7 +33,7 @@ async def test_a_file_is_put_listed_and_deleted(store: Store, tmp_path: Path) ->
 async def test_a_bad_name_is_refused(store: Store, tmp_path: Path, name: str) -> None:
     """With the field, and nothing is written."""
     async with make_rest(
-        store, RestSettings(sdk_body=write_body, library=Library(tmp_path / "library", max_bytes=1000))
+        store, RestSettings(sdk_body=write_body, library=Library(LibraryFolder(tmp_path / "library"), max_bytes=1000))
     ) as rest:
         answer = await rest.client.put(f"/library/{name}", content=b"x")
         assert answer.status_code in (404, 405, 422), answer.text
@@ -40,7 +43,8 @@ async def test_a_bad_name_is_refused(store: Store, tmp_path: Path, name: str) ->
 async def test_too_large_a_file_is_refused(store: Store, tmp_path: Path) -> None:
     """In a sentence that says what is taken."""
     async with make_rest(
-        store, RestSettings(sdk_body=write_body, library=Library(tmp_path / "library", max_bytes=1_000_000))
+        store,
+        RestSettings(sdk_body=write_body, library=Library(LibraryFolder(tmp_path / "library"), max_bytes=1_000_000)),
     ) as rest:
         answer = await rest.client.put("/library/a.mp4", content=b"x" * 1_000_001)
         assert (answer.status_code, answer.json()["error"]["field"]) == (422, "file")
@@ -50,7 +54,7 @@ async def test_too_large_a_file_is_refused(store: Store, tmp_path: Path) -> None
 async def test_who_may_only_read_uploads_nothing(store: Store, tmp_path: Path) -> None:
     """The list is open to them."""
     async with make_rest(
-        store, RestSettings(sdk_body=write_body, library=Library(tmp_path / "library", max_bytes=1000))
+        store, RestSettings(sdk_body=write_body, library=Library(LibraryFolder(tmp_path / "library"), max_bytes=1000))
     ) as rest:
         headers = {"authorization": f"Bearer {await rest.token(rest.reader)}"}
         assert (await rest.client.get("/library", headers=headers)).status_code == 200

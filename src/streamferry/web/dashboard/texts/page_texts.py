@@ -36,6 +36,10 @@ TEXTS = {
         "These files are on the machine of the service. A task plays one by its address.",
         "这些文件位于服务所在机器，任务可按地址播放。",
     ),
+    "library.hint_shared": (
+        "These files are in a bucket that all machines read. A task plays one by its address.",
+        "这些文件位于所有机器均可读取的存储桶，任务可按地址播放。",
+    ),
     "library.play": ("New task with this file", "用此文件新建任务"),
     "library.rejected": (
         "Only video and sound files of at most {limit} are taken.",
