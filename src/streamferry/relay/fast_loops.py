@@ -2,7 +2,8 @@
 
 from struct import Struct
 
-from streamferry.media.tag import AUDIO, VIDEO
+from streamferry.media.errors import SourceError
+from streamferry.media.tag import AUDIO, VIDEO, Tag
 from streamferry.push import Outlet
 from streamferry.relay.drift import Drift
 from streamferry.relay.fast_path import (
@@ -12,6 +13,7 @@ from streamferry.relay.fast_path import (
     PICTURES,
     SOUNDS,
     VIDEO_CHUNK,
+    ByteFastPath,
     FastPath,
     Taken,
     pack_extended_header,
@@ -19,7 +21,7 @@ from streamferry.relay.fast_path import (
     write_header,
 )
 from streamferry.source.flv import FlvReader
-from streamferry.source.live import ConnectionInlet, LiveInlet
+from streamferry.source.live import MAX_PULL_BYTES, ConnectionInlet, LiveInlet
 from streamferry.source.rtmp import RtmpReader
 from streamferry.timeline import Timeline
 from streamferry.timeline.tracks import MAX_FRAME_MS
@@ -37,7 +39,7 @@ _read_chunk = Struct(">IIII").unpack_from
 _read_look = Struct(">H").unpack_from
 
 
-class FlvFastPath(FastPath[FlvReader]):
+class FlvFastPath(ByteFastPath[FlvReader]):
     """For a source that sends FLV."""
 
     __slots__ = ()
@@ -104,7 +106,7 @@ class FlvFastPath(FastPath[FlvReader]):
         return start, count, last_type, video_ms, video_step_ms, audio_ms, audio_step_ms
 
 
-class RtmpFastPath(FastPath[RtmpReader]):
+class RtmpFastPath(ByteFastPath[RtmpReader]):
     """For a source that sends RTMP."""
 
     __slots__ = ()
@@ -220,7 +222,90 @@ class RtmpFastPath(FastPath[RtmpReader]):
         return start, count, last_type, video_ms, video_step_ms, audio_ms, audio_step_ms
 
 
-AnyFastPath = FlvFastPath | RtmpFastPath
+class _Unhurried:
+    """What takes care itself that no pull of it takes long."""
+
+    room_bytes = MAX_PULL_BYTES
+
+    @staticmethod
+    def clock() -> float:
+        """None is needed."""
+        return 0.0
+
+
+_UNHURRIED = _Unhurried()
+
+
+class TagFastPath(FastPath):
+    """For a source whose inlet gives tags."""
+
+    __slots__ = ("_broke", "_inlet", "_tags")
+
+    def __init__(
+        self, inlet: LiveInlet, timeline: Timeline, outlet: Outlet, drift: Drift | None, scratch: memoryview
+    ) -> None:
+        super().__init__(_UNHURRIED, timeline, outlet, drift, scratch)
+        self._inlet = inlet
+        # What the pull of this visit gave and was not taken, and how it ended.
+        self._tags: list[Tag] = []
+        self._broke: SourceError | None = None
+
+    def read_rest(self, out: list[Tag]) -> None:
+        """See ``FastPath``."""
+        self.rest = -1
+        out += self._tags
+        self._tags = []
+        broke, self._broke = self._broke, None
+        if broke is not None:
+            raise broke
+
+    def _receive(self) -> int | None:
+        """See ``FastPath``. Complete tags that came before a source broke count too."""
+        self._tags = []
+        try:
+            return self._inlet.pull(self._scratch, self._tags)
+        except SourceError as error:
+            self._broke = error
+            return 0
+
+    def _take(
+        self, framed: Framed, end: int, base_ms: int, until_ms: int, video_ms: int, audio_ms: int, looks: bool
+    ) -> Taken:
+        """See ``FastPath``."""
+        tags, chunk_size, stream_word, append = self._tags, framed.chunk_size, framed.stream_word, framed.pieces.append
+        count = last_type = video_step_ms = audio_step_ms = 0
+        for tag_type, stamp_ms, body in tags:
+            ms, size = stamp_ms + base_ms, len(body)
+            if ms > until_ms or not MIN_BODY_BYTES <= size <= chunk_size:
+                break
+            look = body[0] << 8 | body[1]
+            if tag_type == VIDEO:
+                step_ms = ms - video_ms
+                if not 0 < step_ms <= MAX_FRAME_MS or not PICTURES[look]:
+                    break
+                video_ms, video_step_ms, chunk = ms, step_ms, VIDEO_CHUNK
+            elif tag_type == AUDIO:
+                step_ms = ms - audio_ms
+                if not 0 < step_ms <= MAX_FRAME_MS or not SOUNDS[look]:
+                    break
+                audio_ms, audio_step_ms, chunk = ms, step_ms, AUDIO_CHUNK
+            else:
+                break
+            if ms < EXTENDED:
+                append(pack_header(chunk | ms, size << 8 | tag_type, stream_word))
+            else:
+                append(pack_extended_header(chunk | EXTENDED, size << 8 | tag_type, stream_word, ms))
+            append(body)
+            if looks:
+                self.passed.append((tag_type, stamp_ms, b""))
+            last_type = tag_type
+            count += 1
+        self._tags = tags[count:]
+        rest = 0 if self._tags or not tags or self._broke is not None else -1
+        return rest, count, last_type, video_ms, video_step_ms, audio_ms, audio_step_ms
+
+
+AnyFastPath = FlvFastPath | RtmpFastPath | TagFastPath
 
 
 def fast_path(
@@ -232,4 +317,5 @@ def fast_path(
             return FlvFastPath(inlet, inlet.reader, timeline, outlet, drift, scratch)
         if isinstance(inlet.reader, RtmpReader):
             return RtmpFastPath(inlet, inlet.reader, timeline, outlet, drift, scratch)
-    return None
+        return None
+    return TagFastPath(inlet, timeline, outlet, drift, scratch)

@@ -13,7 +13,8 @@ The loop ends before the first tag that is not simple and leaves it as it came: 
 the same visit. What is right is defined there, not here; ``tests/property/relay/test_fast_path.py`` holds both to the
 same bytes and the same state after each visit.
 
-Bytes leave where they came to, by one gathered write. FLV has 15 bytes between two bodies, and the header of a whole
+What an inlet gives as tags (HLS, MPEG-TS, RTSP) gets a header before each body. Bytes of FLV and RTMP
+leave where they came to, by one gathered write. FLV has 15 bytes between two bodies, and the header of a whole
 RTMP message (type 0) has 12: it is written over them, so that a frame is one piece. The messages of an RTMP source have
 room for it if their own header is as long; then all up to the next cut is one piece, and cuts are where a body has
 another chunk: the headers of those are left out. Where there is too little room the header is a piece of its own: past
@@ -24,7 +25,7 @@ Why a second path: in the beat code runs cold, so a visit costs what it touches 
 
 from collections.abc import Callable
 from struct import Struct
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from streamferry.media.errors import RemoteProtocolError, SourceEnded
 from streamferry.media.stamps import WRAP_MS
@@ -98,49 +99,50 @@ SOUNDS = _frames(lambda body: OTHER if body[0] >> 4 in ENCODED_SOUNDS else kind_
 Taken = tuple[int, int, int, int, int, int, int]
 
 
-class FastPath(Generic[R]):
+class Timed(Protocol):
+    """What is received from. A visit that took too long by its ``clock`` lets it give less."""
+
+    room_bytes: int
+
+    @property
+    def clock(self) -> Callable[[], float]:
+        """In seconds."""
+
+
+class FastPath:
     """That of one feed. What it counts is the feed's; none of what it uses knows of it."""
 
     __slots__ = (
         "_drift",
-        "_inlet",
         "_outlet",
-        "_reader",
-        "_room",
         "_scratch",
+        "_timed",
         "_timeline",
         "bytes_in",
         "media_at",
         "passed",
         "picture_at",
         "rest",
-        "rest_end",
     )
 
     def __init__(
         self,
-        inlet: ConnectionInlet,
-        reader: R,
+        timed: Timed,
         timeline: Timeline,
         outlet: Outlet,
         drift: Drift | None,
         scratch: memoryview,
     ) -> None:
-        """``reader``: of the inlet; what it knows is read and kept."""
-        self._inlet = inlet
-        self._reader: R = reader
+        self._timed = timed
         self._timeline = timeline
         self._outlet = outlet
         self._drift = drift
         self._scratch = scratch
-        self._room = scratch[BEGIN:]
         #: Bytes received, and when media and a picture last came.
         self.bytes_in = 0
         self.media_at = self.picture_at = float("-inf")
-        #: Where in the scratch buffer the bytes begin that were received and have to be read by the inlet, in this
-        #: visit, or -1; and where they end.
+        #: Where in what was received the general path is to go on in this visit, or -1.
         self.rest = -1
-        self.rest_end = 0
         #: Frames of this visit without bodies: all, if drift looks at it, else the last if there is a rest.
         self.passed: list[Tag] = []
 
@@ -149,14 +151,14 @@ class FastPath(Generic[R]):
 
         Raises SourceError and DestinationError.
         """
-        inlet, timeline, outlet, drift = self._inlet, self._timeline, self._outlet, self._drift
+        timed, timeline, outlet, drift = self._timed, self._timeline, self._outlet, self._drift
         session, queue = outlet.session, outlet.queue
         if (
             session is None
             or (framed := session.framed) is None
             or timeline.is_joining
             or (drift is not None and drift.is_correcting)
-            or inlet.room_bytes != MAX_PULL_BYTES
+            or timed.room_bytes != MAX_PULL_BYTES
             or outlet.tap is not None
             or outlet.needs_tags
             or queue.needs_start
@@ -186,23 +188,17 @@ class FastPath(Generic[R]):
         if audio_ms < -1 or not audio.is_open:
             audio_ms = _CLOSED_MS
 
-        began_at = inlet.clock()
-        try:
-            received = inlet.receive_into(self._room)
-        except (OSError, RemoteProtocolError) as error:
-            raise as_source_error(error) from error
-        if not received:
-            if received is None:
-                return False
-            raise SourceEnded(Code.SOURCE_CLOSED)
+        began_at = timed.clock()
+        received = self._receive()
+        if received is None:
+            return False
         self.bytes_in += received
-        self.rest_end = end = BEGIN + received
         base_ms = video.shift - zero_ms
         looks = drift is not None and drift.rest <= 0
         if self.passed:
             self.passed = []
         rest, count, last_type, video_ms, video_step_ms, audio_ms, audio_step_ms = self._take(
-            framed, end, base_ms, until_ms, video_ms, audio_ms, looks
+            framed, BEGIN + received, base_ms, until_ms, video_ms, audio_ms, looks
         )
         self.rest = rest
         if outlet.fan is not None:
@@ -231,21 +227,64 @@ class FastPath(Generic[R]):
                     framed.pieces.clear()
                 else:
                     outlet.note_framed(framed, taken, [])
-        if received >= MIN_PULL_BYTES and inlet.clock() - began_at > SLOW_PULL_S:
-            inlet.room_bytes //= 2
+        if received >= MIN_PULL_BYTES and timed.clock() - began_at > SLOW_PULL_S:
+            timed.room_bytes //= 2
         return rest < 0
 
     def read_rest(self, out: list[Tag]) -> None:
-        """Read what ``visit`` has left. Raises SourceError."""
-        rest, self.rest = self.rest, -1
-        self._inlet.read(self._scratch[: self.rest_end], rest, out)
+        """Append the tags of what ``visit`` has left. Raises SourceError."""
+        raise NotImplementedError
+
+    def _receive(self) -> int | None:
+        """Receive once: how many bytes came, None if nothing did. Raises SourceError."""
+        raise NotImplementedError
 
     def _take(
         self, framed: Framed, end: int, base_ms: int, until_ms: int, video_ms: int, audio_ms: int, looks: bool
     ) -> Taken:
         """Put simple frames into ``framed``.
 
-        ``end``: of what was received; ``base_ms``: what makes stamps of the source those of the session; ``until_ms``:
+        ``end``: of the bytes received; ``base_ms``: what makes stamps of the source those of the session; ``until_ms``:
         the last of those that is simple; then where picture and sound are; ``looks``: note what has ``passed``.
         """
         raise NotImplementedError
+
+
+class ByteFastPath(FastPath, Generic[R]):
+    """For a source whose bytes are read as they lie."""
+
+    __slots__ = ("_inlet", "_reader", "_rest_end", "_room")
+
+    def __init__(
+        self,
+        inlet: ConnectionInlet,
+        reader: R,
+        timeline: Timeline,
+        outlet: Outlet,
+        drift: Drift | None,
+        scratch: memoryview,
+    ) -> None:
+        """``reader``: of the inlet; what it knows is read and kept."""
+        super().__init__(inlet, timeline, outlet, drift, scratch)
+        self._inlet = inlet
+        self._reader: R = reader
+        self._room = scratch[BEGIN:]
+        # Where what was received ends in the scratch buffer.
+        self._rest_end = 0
+
+    def read_rest(self, out: list[Tag]) -> None:
+        """See ``FastPath``."""
+        rest, self.rest = self.rest, -1
+        self._inlet.read(self._scratch[: self._rest_end], rest, out)
+
+    def _receive(self) -> int | None:
+        """See ``FastPath``."""
+        try:
+            received = self._inlet.receive_into(self._room)
+        except (OSError, RemoteProtocolError) as error:
+            raise as_source_error(error) from error
+        if received:
+            self._rest_end = BEGIN + received
+        elif received is not None:
+            raise SourceEnded(Code.SOURCE_CLOSED)
+        return received

@@ -6,18 +6,17 @@ it (EXT-X-DISCONTINUITY, a server that was started anew) they are shifted alike.
 
 import asyncio
 from collections.abc import Callable, Sequence
-from operator import itemgetter
 
 from streamferry.media.errors import SourceEnded, SourceUnsupported
 from streamferry.media.tag import Tag
 from streamferry.reasons import Code
+from streamferry.source.hls_held import Held, as_tags, due_of
 from streamferry.source.hls_reader import (
     RECEIVE_BYTES,
     RENDITION_PATIENCE_S,
     Clock,
     NeedsFfmpeg,
     RenditionReader,
-    body_of,
 )
 from streamferry.source.hls_rendition import Rendition
 from streamferry.source.live import as_source_errors
@@ -28,8 +27,6 @@ _PATIENCE_RETURNS = 0.05
 # What is due later than this comes after a gap.
 _GAP_MS = 400
 _LOOK_EVERY_S = 0.02
-_MAX_STAMP = 0xFFFFFFFF
-_stamp_of = itemgetter(1)
 
 
 class HlsInlet:
@@ -72,20 +69,23 @@ class HlsInlet:
     def pull(self, scratch: memoryview, out: list[Tag]) -> int:
         """See :meth:`LiveInlet.pull`. Bodies do not lie in ``scratch``."""
         now, readers, pace = self._clock(), self._readers, self._pace
-        count = sum(reader.fill(scratch, pace.due_ms, now) for reader in readers)
-        firsts = [first for reader in readers if (first := reader.first_ms) is not None]
+        count, waiting, first_ms = 0, [], None
         for reader in readers:
-            if reader.is_over and reader.first_ms is None:
+            count += reader.fill(scratch, pace.due_ms, now)
+            next_ms = reader.held.first_ms
+            if next_ms is not None:
+                waiting.append(reader)
+                first_ms = next_ms if first_ms is None else min(first_ms, next_ms)
+            elif reader.is_over:
                 raise_end(reader.rendition)
-        if not firsts:
+        if first_ms is None:
             return count
-        first_ms = min(firsts)
         if not self._has_begun:
             self._has_begun = True
             self._slow_at = now
             pace.begin(first_ms, now)
         slow = self._slow(now) if len(readers) > 1 else []
-        waited_for = slow or [reader for reader in readers if reader.first_ms is not None]
+        waited_for = slow or waiting
         last_ms = min(reader.come_until_ms for reader in waited_for)
         due_ms = pace.advance(now, last_ms, readers[0].excess_segments)
         if not slow and first_ms > due_ms + _GAP_MS:
@@ -104,7 +104,7 @@ class HlsInlet:
     def _slow(self, now: float) -> list[RenditionReader]:
         """Those that hold the others back: for a while, and for longer only after they have not for long."""
         step_s, self._slow_at = now - self._slow_at, now
-        slow = [reader for reader in self._readers if reader.first_ms is None and reader.patience_s > 0]
+        slow = [reader for reader in self._readers if reader.held.first_ms is None and reader.patience_s > 0]
         for reader in self._readers:
             if reader in slow:
                 reader.patience_s -= step_s
@@ -114,19 +114,14 @@ class HlsInlet:
 
     def _give(self, due_ms: float, out: list[Tag]) -> None:
         """Hand out what is due, in the order of its stamps: multiplexers send sound later than its picture."""
-        found: list[Tag] = []
+        found: list[Held] = []
         for reader in self._readers:
-            before = len(found)
-            for tags in reader.tracks.values():
-                if tags and tags[0][1] <= due_ms:
-                    while tags and tags[0][1] <= due_ms:
-                        found.append(tags.popleft())
-                    reader.given_ms = max(reader.given_ms, found[-1][1])
-            reader.held_bytes -= sum(map(len, map(body_of, found[before:])))
-        found.sort(key=_stamp_of)
-        if found and found[-1][1] > _MAX_STAMP:
-            found = [(kind, stamp & _MAX_STAMP, body) for kind, stamp, body in found]
-        out += found
+            if due := reader.held.take(due_ms):
+                reader.given_ms = max(reader.given_ms, due[-1][0])
+                found += due
+        if len(self._readers) > 1:
+            found.sort(key=due_of)
+        out += as_tags(found)
 
     def _check(self) -> None:
         for reader in self._readers:

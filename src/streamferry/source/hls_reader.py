@@ -1,12 +1,10 @@
 """What comes of one rendition of a live HLS source: bytes of its segments to tags on one clock without breaks."""
 
-from collections import defaultdict, deque
-from operator import itemgetter
-
 from streamferry.media.errors import PeerUnreachable, RemoteProtocolError, SourceEnded
 from streamferry.media.tag import Tag
 from streamferry.reasons import Code, Reason
 from streamferry.source.hls_demuxers import DEMUXERS, Demuxer
+from streamferry.source.hls_held import HeldTags
 from streamferry.source.hls_rendition import Rendition
 from streamferry.source.hls_segment import SegmentTransfer
 from streamferry.wire.mpegts.stamps import TURN_TICKS
@@ -45,8 +43,6 @@ _TRACK_LAG_MS, _TRACK_LAG_SEGMENTS = 3_000, 1.5
 # Stamps of 33 bits at 90 kHz.
 _TURN_MS = round(TURN_TICKS / 90)
 _LOOK_BYTES = 16
-#: Of a tag.
-body_of = itemgetter(2)
 
 
 class NeedsFfmpeg(SourceEnded):
@@ -74,15 +70,14 @@ class RenditionReader:
 
     def __init__(self, rendition: Rendition, clock: Clock) -> None:
         self.rendition = rendition
-        #: Of each track, in order of their stamps: those are in ms on the clock of the inlet, which begins at 0.
-        self.tracks: defaultdict[int, deque[Tag]] = defaultdict(deque)
+        #: Their stamps are in ms on the clock of the inlet, which begins at 0.
+        self.held = HeldTags()
         #: The stamp of the last tag that was handed out.
         self.given_ms = -1
         #: Up to which there is media of all its tracks.
         self.last_ms = -1
-        #: For how long it may hold the other back, and how much of its media waits.
+        #: For how long it may hold the other back.
         self.patience_s = RENDITION_PATIENCE_S
-        self.held_bytes = 0
         self._clock = clock
         #: What is received earlier than of others, since its media comes in pieces that are of no use alone.
         self._early_ms, self._filled_at, self._is_pending = 0.0, 0.0, False
@@ -100,8 +95,7 @@ class RenditionReader:
         self._transfer: SegmentTransfer | None = None
         self._shift: int | None = None
         self._breaks = 0
-        # The last stamp of each track, and the highest of them.
-        self._last_of: dict[int, int] = {}
+        # The highest stamp.
         self._top_ms = -1
         # The first stamp of the present segment, None until it is known, where the present part of it begins if it is
         # one, and where the next is expected to begin.
@@ -117,14 +111,9 @@ class RenditionReader:
         return self._transfer is None and self.rendition.is_over
 
     @property
-    def first_ms(self) -> int | None:
-        """The stamp of what is to be handed out next, None if nothing is there."""
-        return min((tags[0][1] for tags in self.tracks.values() if tags), default=None)
-
-    @property
     def come_until_ms(self) -> int:
         """Up to which there is all that will come."""
-        return self._top_ms if self.is_over or self.held_bytes > _MAX_HELD_BYTES else self.last_ms
+        return self._top_ms if self.is_over or self.held.size_bytes > _MAX_HELD_BYTES else self.last_ms
 
     @property
     def is_known(self) -> bool:
@@ -158,7 +147,7 @@ class RenditionReader:
         count = 0
         for _ in range(_MOST_RECEIVES):
             most = _MOST_OF_FRAGMENT_BYTES if self._is_pending else _MOST_BYTES
-            if self.last_ms >= until_ms or count > most or self.held_bytes > _MAX_HELD_BYTES:
+            if self.last_ms >= until_ms or count > most or self.held.size_bytes > _MAX_HELD_BYTES:
                 break
             transfer = self._transfer or self._begin(now)
             if transfer is None:
@@ -232,7 +221,7 @@ class RenditionReader:
         self._head, self._part_begin_ms, self._had = b"", None, {}
         if found.repeats and self._begin_ms is not None:
             # It is read from its beginning, by another demuxer, and what it has had of it is left out.
-            self._had, self._demuxer = dict(self._last_of), None
+            self._had, self._demuxer = dict(self.held.last_of), None
             return transfer
         if found.is_break:
             self._finish()
@@ -335,13 +324,8 @@ class RenditionReader:
         shift = self._shift or 0
         if self._had:
             shift, tags = self._without_had(tags, shift)
-        tracks, last_of = self.tracks, self._last_of
-        for kind, stamp, body in tags:
-            tracks[kind].append((kind, stamp + shift, body))
-        self.held_bytes += sum(map(len, map(body_of, tags)))
-        for kind, laid in tracks.items():
-            if laid:
-                last_of[kind] = laid[-1][1]
+        self.held.add(tags, shift)
+        last_of = self.held.last_of
         top_ms = max(last_of.values())
         self._top_ms = max(self._top_ms, top_ms)
         self.last_ms = min([last for last in last_of.values() if last > top_ms - self._lag_ms])

@@ -1,6 +1,7 @@
 """The fast path does what the general path does: the same bytes, and the same state after each visit.
 
-Any tags, cut anywhere, from a source of FLV and one of RTMP, to a destination that takes as little as it likes.
+Any tags, cut anywhere, from a source of FLV, one of RTMP and one whose inlet gives tags, to a destination that takes
+as little as it likes.
 """
 
 import asyncio
@@ -17,10 +18,12 @@ from hypothesis import strategies as st
 from scripted.camera import OTHER_AVC_HEADER, Camera, frames, picture
 from scripted.careless_reader import CarelessReader
 from scripted.publishing import URL
+from streamferry.media.errors import SourceEnded
 from streamferry.media.stamps import WRAP_MS, signed_delta_ms, to_wire_ms
 from streamferry.media.tag import AUDIO, SCRIPT, VIDEO, Tag, kind_of_audio, kind_of_video
 from streamferry.net.rtmp import RtmpLink
 from streamferry.push import Outlet, RtmpSession
+from streamferry.reasons import Code
 from streamferry.relay import fast_path
 from streamferry.relay.drift import Drift
 from streamferry.relay.feed import LiveFeed
@@ -41,6 +44,8 @@ MAX_VISITS = 120
 USED = slice(MAX_PULL_BYTES - 80_000, MAX_PULL_BYTES + 10_000)
 AV1_KEY = b"\x91av01"
 TWO_TRACKS = b"\xa6\x01hvc1\x00\x00\x00\x05first\x01\x00\x00\x06second"
+
+TAGS = "tags"
 
 #: What may come between the pictures and sounds of a camera: a tag, and how far its clock moves before it.
 ODD_BODIES = st.one_of(
@@ -200,6 +205,35 @@ class Wire:
         """Nothing is open."""
 
 
+class TagInlet:
+    """A live inlet that gives tags: at each visit one for each 250 bytes that a test says, and an end."""
+
+    silence_s = 5.0
+    is_mute = False
+    lost_packets = 0
+    unread = _unread = b""
+
+    def __init__(self, tags: Sequence[Tag]) -> None:
+        self.data = list(tags)
+        self.next_bytes = 0
+
+    def pull(self, scratch: memoryview, out: list[Tag]) -> int:
+        """The last come with the error, and bodies lie in the scratch buffer."""
+        count = self.next_bytes // 250
+        given, self.data = self.data[:count], self.data[count:]
+        at = MAX_PULL_BYTES - 80_000
+        for kind, stamp_ms, body in given:
+            scratch[at : at + len(body)] = body
+            out.append((kind, stamp_ms, scratch[at : at + len(body)]))
+            at += len(body)
+        if not self.data:
+            raise SourceEnded(Code.SOURCE_CLOSED)
+        return sum(len(body) for _, _, body in given)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
 class Kernel:
     """A destination's connection that takes, at each visit, as many bytes as a test says; ``holds`` as TLS does."""
 
@@ -287,8 +321,8 @@ class Story:
     """What happens to a relay."""
 
     tags: Sequence[Tag]
-    #: The source's chunks; None: it sends FLV.
-    chunking: Chunking | None = None
+    #: The source's chunks; None: it sends FLV; TAGS: its inlet gives tags.
+    chunking: Chunking | str | None = None
     #: Bytes that come, and bytes that the destination takes, at each visit, over and over.
     cuts: Sequence[int] = (5_000,)
     rooms: Sequence[int] = (1 << 20,)
@@ -321,13 +355,18 @@ async def relay(story: Story, *, is_fast: bool) -> tuple[list[Any], int, bytes]:
     session = publish_session(kernel)
     if story.session_ms:
         session._session._clock.zero_ms = story.begin_ms - story.session_ms
-    if story.chunking is not None:
+    wire: Any
+    if story.chunking == TAGS:
+        inlet: Any = TagInlet(story.tags)
+        wire = reader = inlet
+    elif isinstance(story.chunking, Chunking):
         wire = Wire(as_rtmp(story.tags, story.chunking))
-        reader: Any = RtmpReader(RtmpLink(wire, play_session()))  # type: ignore[arg-type]
+        reader = RtmpReader(RtmpLink(wire, play_session()))  # type: ignore[arg-type]
     else:
         wire = Wire(as_flv(story.tags))
         reader = FlvReader(serialize_flv_header(True, True))
-    inlet = ConnectionInlet(wire, wire.receive_into, reader, clock=lambda: 0.0)
+    if story.chunking != TAGS:
+        inlet = ConnectionInlet(wire, wire.receive_into, reader, clock=lambda: 0.0)
     drift, scratch = Drift(), memoryview(bytearray(SCRATCH_BYTES))
     feed = LiveFeed(
         inlet, timeline, scratch, 0.0, drift=drift, silence=story.silence, outlet=outlet if is_fast else None
@@ -355,7 +394,7 @@ async def relay(story: Story, *, is_fast: bool) -> tuple[list[Any], int, bytes]:
         flow.visit(visit * 0.08)
         seen[:] = [(tag[0], tag[1], bytes(tag[2]), tag[3]) for tag in seen]
         scratch[USED] = bytes(len(scratch[USED]))  # The buffer is another stream's in between.
-        unread = reader.unread if isinstance(reader, FlvReader) else reader.session.unread
+        unread = reader.session.unread if isinstance(reader, RtmpReader) else reader.unread
         states.append(
             {
                 "bytes": (len(kernel.taken), hash(kernel.taken)),
@@ -415,7 +454,7 @@ def test_both_paths_do_the_same(data: st.DataObject) -> None:
     tags = broadcast(begin_ms % WRAP_MS, data.draw(ODDS), data.draw(st.booleans()) and data.draw(st.booleans()))
     story = Story(
         tags,
-        chunking=data.draw(st.none() | CHUNKINGS),
+        chunking=data.draw(st.none() | st.just(TAGS) | CHUNKINGS),
         cuts=[*data.draw(st.lists(st.integers(0, 2_000), max_size=15)), 2_000],
         rooms=[*data.draw(st.lists(st.integers(0, 2_000), max_size=5)), *[1 << 30] * data.draw(st.integers(1, 9))],
         holds=data.draw(st.booleans()),
@@ -433,17 +472,18 @@ def test_both_paths_do_the_same(data: st.DataObject) -> None:
     "chunking",
     [
         None,
+        TAGS,
         Chunking(),
         Chunking(types=(1,)),
         Chunking(size=128),
         Chunking(size=65_536),
         Chunking(size=100, types=(1,), is_shared=True),
     ],
-    ids=["FLV", "RTMP", "deltas", "chunks of 128 bytes", "chunks of 64 KiB", "one chunk stream"],
+    ids=["FLV", "tags", "RTMP", "deltas", "chunks of 128 bytes", "chunks of 64 KiB", "one chunk stream"],
 )
 @pytest.mark.parametrize("session_ms", [0, 1 << 24, WRAP_MS + 5], ids=["new", "4.7 h", "50 days"])
 @pytest.mark.parametrize("source_ms", [0, 1 << 24], ids=["new source", "source of 4.7 h"])
-def test_a_steady_stream_takes_it(chunking: Chunking | None, session_ms: int, source_ms: int) -> None:
+def test_a_steady_stream_takes_it(chunking: Chunking | str | None, session_ms: int, source_ms: int) -> None:
     """Where nothing happens the general path has its beginning."""
     camera = Camera(source_ms, gop=10)
     fast_laid, general_laid = compare(
@@ -473,10 +513,12 @@ def test_further_destinations_take_what_it_has_framed(
     assert 0 < work.count("frame") == work.count("tags") <= len(states)
 
 
-@pytest.mark.parametrize("chunking", [None, Chunking(), Chunking(128, (3, 2, 1, 0), interleaves=True)], ids=str)
+@pytest.mark.parametrize("chunking", [None, TAGS, Chunking(), Chunking(128, (3, 2, 1, 0), interleaves=True)], ids=str)
 @pytest.mark.parametrize("mark", [1 << 24, 1 << 31, WRAP_MS])
 @pytest.mark.parametrize(("of_source", "of_session"), [(True, False), (False, True), (True, True)])
-def test_what_arrives_is_the_camera(chunking: Chunking | None, mark: int, of_source: bool, of_session: bool) -> None:
+def test_what_arrives_is_the_camera(
+    chunking: Chunking | str | None, mark: int, of_source: bool, of_session: bool
+) -> None:
     """Each frame once, over the limits of the stamps of either side or of both: in order, its tracks in step."""
     camera = Camera(mark - 1_500 if of_source else 0, gop=10)
     headers, film = camera.headers(), camera.film(4)
@@ -495,10 +537,10 @@ def test_what_arrives_is_the_camera(chunking: Chunking | None, mark: int, of_sou
     assert len(shifts) == 1
 
 
-@pytest.mark.parametrize("chunking", [None, Chunking()], ids=["FLV", "RTMP"])
+@pytest.mark.parametrize("chunking", [None, TAGS, Chunking()], ids=["FLV", "tags", "RTMP"])
 @pytest.mark.parametrize(("alone", "move_ms"), [(AUDIO, -40_000), (AUDIO, 20_000), (VIDEO, -700), (VIDEO, -40_000)])
 def test_a_track_whose_clock_restarted_is_moved_like_any_other(
-    chunking: Chunking | None, alone: int, move_ms: int
+    chunking: Chunking | str | None, alone: int, move_ms: int
 ) -> None:
     """The general path has it from then on: there a track may have a clock of its own."""
     tags = broadcast(60_000, [Odd(25, move_ms, None, alone), Odd(25, 0, None)], is_blind=False)

@@ -1,0 +1,51 @@
+"""HeldTags: what is due, in which order."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streamferry.media.tag import AUDIO, VIDEO
+from streamferry.source.hls_held import HeldTags, as_tags
+
+BATCHES = st.lists(
+    st.lists(st.tuples(st.sampled_from([AUDIO, VIDEO]), st.integers(0, 500), st.binary(max_size=3)), max_size=8),
+    max_size=8,
+)
+
+
+def test_sound_that_comes_after_its_picture_is_handed_out_beside_it():
+    held = HeldTags()
+    held.add([(VIDEO, 0, b"a"), (VIDEO, 40, b"b"), (VIDEO, 80, b"c")], 1000)
+    held.add([(AUDIO, 0, b"1"), (AUDIO, 50, b"2")], 1000)
+    assert held.first_ms == 1000
+    assert as_tags(held.take(1050)) == [
+        (VIDEO, 1000, b"a"),
+        (AUDIO, 1000, b"1"),
+        (VIDEO, 1040, b"b"),
+        (AUDIO, 1050, b"2"),
+    ]
+    assert held.size_bytes == 1
+    assert held.take(1079) == []
+
+
+def test_stamps_have_32_bits():
+    held = HeldTags()
+    held.add([(VIDEO, 5, b"a")], 1 << 32)
+    assert as_tags(held.take(1 << 33)) == [(VIDEO, 5, b"a")]
+
+
+@given(BATCHES, st.lists(st.integers(0, 500), max_size=8))
+def test_all_is_handed_out_once_and_each_track_stays_in_its_order(batches, dues):
+    """Also where stamps go back: a picture is never decoded before those that it needs."""
+    held, given_out, came = HeldTags(), [], []
+    for number, batch in enumerate(batches):
+        held.add(batch, 0)
+        came += batch
+        if number < len(dues):
+            given_out += as_tags(held.take(dues[number]))
+        assert held.size_bytes == sum(len(body) for _, _, body in came) - sum(len(body) for _, _, body in given_out)
+    given_out += as_tags(held.take(10_000))
+    assert held.first_ms is None
+    for kind in (AUDIO, VIDEO):
+        assert [tag for tag in given_out if tag[0] == kind] == [tag for tag in came if tag[0] == kind]
+    for kind, last in held.last_of.items():
+        assert last == next(stamp for one, stamp, _ in reversed(came) if one == kind)
