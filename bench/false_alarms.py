@@ -42,22 +42,25 @@ _STEP_S = 0.16
 _KBPS = 800
 _SIZE = "s=480x270:r=5"
 _HEAD = (
-    f"color=0x39424e:{_SIZE},noise=alls=3:allf=t[wall];"
+    f"color=0x39424e:{_SIZE},noise=all_seed={{seed}}:alls=3:allf=t[wall];"
     "color=0xc08a6a:s=70x100:r=5[head];"
     "[wall][head]overlay=x='200+6*sin(t*0.7)+3*sin(t*2.3)':y='80+4*sin(t*1.1)'"
 )
 PICTURES = {
     "test picture": f"testsrc2={_SIZE}",
     "slow zoom": f"mandelbrot={_SIZE}:start_scale=1:end_scale=0.05:end_pts=4000",
-    "crowd": f"life={_SIZE}:ratio=0.2:mold=10:death_color=#203040:life_color=#e0d0a0,gblur=2",
-    "scrolling text": f"cellauto={_SIZE}:rule=110",
-    "gradients": f"gradients={_SIZE}:speed=0.005:n=4",
-    "night street": f"gradients={_SIZE}:speed=0.01:n=3,eq=brightness=-0.38:contrast=0.35,noise=alls=5:allf=t",
-    "night, lamps": f"testsrc2={_SIZE},eq=brightness=-0.42:contrast=0.3:saturation=0.4,noise=alls=3:allf=t",
-    "starry sky": f"life={_SIZE}:ratio=0.3:rule=S23/B36:mold=40:death_color=black:life_color=white,noise=alls=3:allf=t",
+    "crowd": f"life={_SIZE}:seed={{seed}}:ratio=0.2:mold=10:death_color=#203040:life_color=#e0d0a0,gblur=2",
+    "scrolling text": f"cellauto={_SIZE}:seed={{seed}}:rule=110",
+    "gradients": f"gradients={_SIZE}:seed={{seed}}:speed=0.005:n=4",
+    "night street": f"gradients={_SIZE}:seed={{seed}}:speed=0.01:n=3,eq=brightness=-0.38:contrast=0.35,"
+    "noise=all_seed={seed}:alls=5:allf=t",
+    "night, lamps": f"testsrc2={_SIZE},eq=brightness=-0.42:contrast=0.3:saturation=0.4,"
+    "noise=all_seed={seed}:alls=3:allf=t",
+    "starry sky": f"life={_SIZE}:seed={{seed}}:ratio=0.3:rule=S23/B36:mold=40:death_color=black:life_color=white,"
+    "noise=all_seed={seed}:alls=3:allf=t",
     "fades": f"testsrc2={_SIZE},eq=eval=frame:brightness='-0.5+0.5*min(1,abs(sin(t*0.3))*1.6)'",
     "fades to black": f"mandelbrot={_SIZE}:end_pts=3000,drawbox=t=fill:color=black:enable='lt(mod(t,20),4)'",
-    "slides": f"cellauto={_SIZE}:rule=30,select='not(mod(n,125))',fps=5",
+    "slides": f"cellauto={_SIZE}:seed={{seed}}:rule=30,select='not(mod(n,125))',fps=5",
     "bullet points": f"color=white:{_SIZE},drawbox=x=60:y=60:w=400:h=24:t=fill:color=black,"
     "drawbox=x=60:y=120:w=480:h=24:t=fill:color=black:enable='gte(mod(t,75),25)',"
     "drawbox=x=60:y=180:w=330:h=24:t=fill:color=black:enable='gte(mod(t,75),50)'",
@@ -66,29 +69,34 @@ PICTURES = {
     "cinema": f"mandelbrot={_SIZE}:end_pts=5000,crop=480:204,pad=480:270:0:33",
     "slow pan": "mandelbrot=s=960x270:r=5:start_scale=0.3:end_scale=0.3,select='eq(n,0)',"
     "loop=-1:1,settb=1/100,setpts=N*20,crop=480:270:x='240+230*sin(t*0.02)'",
-    "wall, grain": f"color=0x405060:{_SIZE},noise=alls=12:allf=t",
-    "film grain": f"smptebars={_SIZE},noise=alls=16:allf=t+u,vignette",
-    "parking lot": f"smptehdbars={_SIZE},eq=brightness=-0.2:contrast=0.5,noise=alls=6:allf=t",
-    "fog": f"gradients={_SIZE}:speed=0.003:n=2:c0=0xb0b4b8:c1=0xc4c8cc,noise=alls=2:allf=t",
+    "wall, grain": f"color=0x405060:{_SIZE},noise=all_seed={{seed}}:alls=12:allf=t",
+    "film grain": f"smptebars={_SIZE},noise=all_seed={{seed}}:alls=16:allf=t+u,vignette",
+    "parking lot": f"smptehdbars={_SIZE},eq=brightness=-0.2:contrast=0.5,noise=all_seed={{seed}}:alls=6:allf=t",
+    "fog": f"gradients={_SIZE}:seed={{seed}}:speed=0.003:n=2:c0=0xb0b4b8:c1=0xc4c8cc,"
+    "noise=all_seed={seed}:alls=2:allf=t",
     "cartoon": f"smptebars={_SIZE},hue=h='60*floor(t/3)':b='mod(floor(t/3),3)-1'",
     "sport": "testsrc2=s=640x640:r=5,rotate=a=t*0.8,crop=480:270",
-    "aquarium": f"life={_SIZE}:ratio=0.1:mold=80:death_color=#002040:life_color=#30a0c0:mold_color=#001020",
+    "aquarium": f"life={_SIZE}:seed={{seed}}:ratio=0.1:mold=80:death_color=#002040:"
+    "life_color=#30a0c0:mold_color=#001020",
     "scoreboard": f"color=0x103010:{_SIZE}[field];color=white:s=24x16:r=5[point];"
     "[field][point]overlay=x='20+mod(floor(t)*6,180)':y=20",
 }
+#: Where there is chance in a picture or a sound, it is that of ``{seed}``: a run can be repeated.
+MOST_SEED = 1 << 31
 #: Pictures that stand by themselves, and for how many s.
 STANDS_S = {"slides": 25.0, "bullet points": 25.0, "cartoon": 3.0, "scoreboard": 1.0}
 SOUNDS = {
     "tone": "sine=440",
-    "speech": "anoisesrc=color=pink:amplitude=0.2,tremolo=f=4:d=0.9,volume='if(lt(mod(t,6),4.5),1,0.003)':eval=frame",
-    "low speech": "anoisesrc=color=pink:amplitude=0.03,tremolo=f=3:d=0.9,"
+    "speech": "anoisesrc=seed={seed}:color=pink:amplitude=0.2,tremolo=f=4:d=0.9,"
+    "volume='if(lt(mod(t,6),4.5),1,0.003)':eval=frame",
+    "low speech": "anoisesrc=seed={seed}:color=pink:amplitude=0.03,tremolo=f=3:d=0.9,"
     "volume='if(lt(mod(t,11),7),1,0.05)':eval=frame",
-    "speech with long pauses": "anoisesrc=color=brown:amplitude=0.1,tremolo=f=5:d=0.8,"
+    "speech with long pauses": "anoisesrc=seed={seed}:color=brown:amplitude=0.1,tremolo=f=5:d=0.8,"
     "volume='if(lt(mod(t,23),9),1,0)':eval=frame",
-    "room": "anoisesrc=color=brown:amplitude=0.01",
+    "room": "anoisesrc=seed={seed}:color=brown:amplitude=0.01",
     "strings, very low": "sine=220,volume=0.03,tremolo=f=0.2:d=0.9",
     "music": "sine=330,tremolo=f=2:d=0.7",
-    "wind": "anoisesrc=color=pink:amplitude=0.08,tremolo=f=0.1:d=0.95",
+    "wind": "anoisesrc=seed={seed}:color=pink:amplitude=0.08,tremolo=f=0.1:d=0.95",
 }
 #: What is put in: a filter of the picture, or of the sound, from ``{at}`` s on; each ends with the stretch.
 FAULTS = {
@@ -98,8 +106,8 @@ FAULTS = {
 }
 
 
-def stretches(minutes: float, chance: random.Random) -> Iterator[tuple[str, str, float]]:
-    """(picture, sound, seconds) one after the other: each picture with each sound before any comes again."""
+def stretches(minutes: float, chance: random.Random) -> Iterator[tuple[str, str, float, int]]:
+    """(picture, sound, seconds, seed) one after the other: each picture with each sound before any comes again."""
     left = minutes * 60
     pairs: list[tuple[str, str]] = []
     while left > 0:
@@ -107,12 +115,13 @@ def stretches(minutes: float, chance: random.Random) -> Iterator[tuple[str, str,
             pairs = [(picture, sound) for picture in PICTURES for sound in SOUNDS]
             chance.shuffle(pairs)
         seconds = min(left, chance.uniform(30, 90))
-        yield (*pairs.pop(), seconds)
+        yield (*pairs.pop(), seconds, chance.randrange(MOST_SEED))
         left -= seconds
 
 
-async def film(picture: str, sound: str, seconds: float, path: Path) -> list[Tag]:
+async def film(picture: str, sound: str, seconds: float, seed: int, path: Path) -> list[Tag]:
     """Those as tags of a live stream."""
+    picture, sound = picture.replace("{seed}", str(seed)), sound.replace("{seed}", str(seed))
     words = [
         *("ffmpeg", "-y", "-nostdin", "-v", "error", "-filter_complex", f"{picture},format=yuv420p[v];{sound}[a]"),
         *("-map", "[v]", "-map", "[a]", "-t", f"{seconds:.2f}", "-c:v", "libx264", "-preset", "veryfast", "-bf", "2"),
@@ -183,8 +192,14 @@ async def measure(minutes: float, seed: int, lanes: int, console: Console) -> di
     chance = random.Random(seed)
     alarms: list[dict[str, Any]] = []
     faults: list[dict[str, Any]] = []
-    to_show = stretches(minutes, chance)
-    to_put_in = iter([(fault, picture) for fault in FAULTS for picture in chance.sample(sorted(PICTURES), 8)])
+    to_show = iter(list(stretches(minutes, chance)))
+    to_put_in = iter(
+        [
+            (fault, picture, round(chance.uniform(6, 16), 2), chance.randrange(MOST_SEED))
+            for fault in FAULTS
+            for picture in chance.sample(sorted(PICTURES), 8)
+        ]
+    )
     shown = 0.0
 
     async def lane(path: Path) -> None:
@@ -193,15 +208,17 @@ async def measure(minutes: float, seed: int, lanes: int, console: Console) -> di
         eyes = Eyes(FfmpegDecoders(60.0, niceness=0), lambda seconds: asyncio.sleep(0))
         try:
             stage = Stage(eyes)
-            for picture, sound, seconds in to_show:
-                tags = await film(PICTURES[picture], SOUNDS[sound], seconds, path)
+            for picture, sound, seconds, seed in to_show:
+                tags = await film(PICTURES[picture], SOUNDS[sound], seconds, seed, path)
                 for at, fault in await stage.show(tags):
-                    alarms.append({"fault": fault, "picture": picture, "sound": sound, "at_s": round(at, 1)})
+                    alarms.append(
+                        {"fault": fault, "picture": picture, "sound": sound, "seed": seed, "at_s": round(at, 1)}
+                    )
                     console.print(f"ALARM {alarms[-1]}", highlight=False)
                 shown += seconds
                 console.print(f"{shown / 60:5.1f} min  {picture}, {sound}", highlight=False)
-            for fault, picture in to_put_in:
-                faults.append(await put_in(Stage(eyes), fault, picture, chance, path))
+            for fault, picture, at, seed in to_put_in:
+                faults.append(await put_in(Stage(eyes), fault, picture, at, seed, path))
                 console.print(str(faults[-1]), highlight=False)
         finally:
             await eyes.aclose()
@@ -217,25 +234,26 @@ async def put_in(
     stage: Stage,
     fault: ContentFault,
     picture: str,
-    chance: random.Random,
+    at: float,
+    seed: int,
     path: Path,
 ) -> dict[str, Any]:
-    """A stretch in which the fault begins at some moment. ``late_s``: after its duration; None if it is not found, and
+    """A stretch in which the fault begins after ``at`` s. ``late_s``: after its duration; None if it is not found, and
     less than 0 if it is a false alarm."""
     rule = DEFAULTS.rule(fault)
     assert isinstance(rule, Rule)
-    at = round(chance.uniform(6, 16), 2)
     of_picture, of_sound = (words.format(at=at) for words in FAULTS[fault])
     tags = await film(
         ",".join(filter(None, (PICTURES[picture], of_picture))),
         ",".join(filter(None, (SOUNDS["music"], of_sound))),
         at + rule.duration_s + 2 * WITHIN_S,
+        seed,
         path,
     )
     told = [(seconds, name) for seconds, name in await stage.show(tags) if name == fault.value]
     begins = at - at % STANDS_S.get(picture, 0.2) if fault is ContentFault.FROZEN else at
     late_s = round(told[0][0] - begins - rule.duration_s, 1) if told else None
-    return {"fault": fault.value, "picture": picture, "at_s": round(begins, 1), "late_s": late_s}
+    return {"fault": fault.value, "picture": picture, "seed": seed, "at_s": round(begins, 1), "late_s": late_s}
 
 
 def main() -> int:

@@ -14,6 +14,7 @@ import asyncio
 import os
 import signal
 import subprocess
+import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -79,6 +80,7 @@ class Child:
         #: Whether its output has ended; after that ``on_readable`` would call endlessly.
         self.has_closed_output = False
         self._killer: asyncio.TimerHandle | None = None
+        self._started_at = time.monotonic()
         stdin = subprocess.PIPE if takes_stdin else subprocess.DEVNULL
         try:
             if stdin_data is not None:
@@ -116,6 +118,14 @@ class Child:
     def pid(self) -> int:
         """Process id; valid only while ``ended`` is not done."""
         return self._process.pid
+
+    @property
+    def cpu_s(self) -> float:
+        """Seconds on a CPU so far, or alive where the kernel does not tell; valid only while ``ended`` is not done."""
+        with suppress(OSError):
+            # MAKE_PROCESS_CPUCLOCK(pid, CPUCLOCK_SCHED) of Linux, as clock_getcpuclockid(3) makes it.
+            return time.clock_gettime(~self._process.pid << 3 | 2)
+        return time.monotonic() - self._started_at
 
     async def wait_output(self) -> bool:
         """Wait until there is something to receive (True) or the child has ended without (False)."""

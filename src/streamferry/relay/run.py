@@ -85,7 +85,7 @@ class RelayRun:
         self._flow: Flow = flow
         self._taps = Taps(flow.outlet)
         self._preview = Preview(self._taps, flow)
-        self._watcher = None if eyes is None else Watcher(spec.watch, self._taps, flow, eyes)
+        self._watcher = None if eyes is None else Watcher(spec.watch, self._taps, flow, eyes, log=log)
         self._watched: OnAir | None = None
         self._began_at = began_at
         vitals = Vitals(flow, trouble)

@@ -4,6 +4,9 @@ Decoders hold pictures back as long as the sequence's parameter set says that ot
 max_num_reorder_frames; H.265 7.4.3.2.1, sps_max_num_reorder_pics). One that is shown a keyframe of this stream and then
 one of that would always be late by some. So the set of H.264 loses its VUI, in which that stands; that of HEVC says
 that nothing is reordered. The keyframe loses those sets that it brings itself.
+
+Streams that refresh their pictures part by part have keyframes that refer to other pictures. By itself such a one would
+show parts of what the decoder had before, which may be of another stream: it is none.
 """
 
 from collections.abc import Callable
@@ -15,7 +18,16 @@ from streamferry.wire.parameter_sets import SequenceHeader, avc_record, hevc_rec
 _H264, _HEVC = 7, 12
 #: Types of units that are no slices, but sets and words: H.264 7.4.1, H.265 7.4.2.2.
 _H264_SET, _H264_OTHERS = 7, (6, 7, 8)
-_HEVC_SET, _HEVC_SLICES = 33, range(32)
+_H264_SLICES, _H264_IDR = range(1, 5), 5
+# Where the first unit of a keyframe is that was made here.
+_FIRST_UNIT = 9
+_HEVC_SET, _HEVC_SLICES, _HEVC_INTRA = 33, range(32), range(16, 24)
+#: Types of H.264 slices that refer to no other picture (7.4.3).
+_H264_INTRA = (2, 4, 7, 9)
+#: More sets, or units of a keyframe, are not read: cameras that send a slice a packet have some hundred.
+_MOST_SETS, _MOST_UNITS = 64, 2_000
+#: Of a slice's header the type is in the first bytes.
+_SLICE_BYTES = 12
 #: The end of a sequence: a keyframe whose leading pictures refer to what came before it begins another one.
 _HEVC_END = b"\0\0\0\2\x48\x01"
 _ENHANCED = 0x80
@@ -26,21 +38,27 @@ def is_hevc(header: bytes) -> bool:
     return bool(header[0] & _ENHANCED)
 
 
+def begins_anew(header: bytes, keyframe: bytes) -> bool:
+    """Whether a decoder has to forget what it had before, by one that ``still`` has made. It does not for a keyframe of
+    H.264 that is no IDR picture, as broadcasters have them: its place in the order may be one before the last."""
+    return is_hevc(header) or keyframe[_FIRST_UNIT] & 0x1F == _H264_IDR
+
+
 def still(header: bytes, picture: bytes) -> tuple[bytes, bytes] | None:
     """Sequence header and keyframe as bodies of FLV tags, from those of a stream.
 
-    None for another codec, and for what is damaged.
+    None for another codec, for what is damaged, and for a picture that refers to others.
     """
     known = SequenceHeader.parse(header)
-    if known is None:
+    if known is None or len(known.sets) > _MOST_SETS:
         return None
     try:
         sets = known.with_sets_of(picture).sets
         if known.codec == _H264:
-            units = _units(picture, known.record[4] % 4 + 1, _is_h264_slice)
+            units = _units(picture, known.record[4] % 4 + 1, _is_h264_slice, _refers_in_h264)
             record = avc_record(tuple(_without_vui(one) for one in sets))
         else:
-            units = _units(picture, known.record[21] % 4 + 1, _is_hevc_slice)
+            units = _units(picture, known.record[21] % 4 + 1, _is_hevc_slice, _refers_in_hevc)
             record = hevc_record(tuple(_without_reordering(one) for one in sets))
     except (ValueError, IndexError, StopIteration):
         return None
@@ -51,12 +69,24 @@ def still(header: bytes, picture: bytes) -> tuple[bytes, bytes] | None:
     return b"\x90hvc1" + record, b"\x93hvc1" + _HEVC_END + units
 
 
-def _is_h264_slice(first: int) -> bool:
-    return first & 0x1F not in _H264_OTHERS
+def _is_h264_slice(unit: bytes) -> bool:
+    return unit[0] & 0x1F not in _H264_OTHERS
 
 
-def _is_hevc_slice(first: int) -> bool:
-    return first >> 1 & 0x3F in _HEVC_SLICES
+def _is_hevc_slice(unit: bytes) -> bool:
+    return unit[0] >> 1 & 0x3F in _HEVC_SLICES
+
+
+def _refers_in_h264(unit: bytes) -> bool:
+    if unit[0] & 0x1F not in _H264_SLICES:
+        return False
+    bits = BitReader(unescape(unit[1:]))
+    bits.read_golomb()
+    return bits.read_golomb() not in _H264_INTRA
+
+
+def _refers_in_hevc(unit: bytes) -> bool:
+    return unit[0] >> 1 & 0x3F not in _HEVC_INTRA
 
 
 def _without_vui(unit: bytes) -> bytes:
@@ -101,15 +131,22 @@ def _without_reordering(unit: bytes) -> bytes:
     return escape(plain.to_bytes())
 
 
-def _units(picture: bytes, size_bytes: int, is_slice: Callable[[int], bool]) -> bytes:
-    """The slices of a keyframe's body, each after its length in 4 bytes."""
+def _units(
+    picture: bytes, size_bytes: int, is_slice: Callable[[bytes], bool], refers: Callable[[bytes], bool]
+) -> bytes:
+    """The slices of a keyframe's body, each after its length in 4 bytes. Raises ValueError if the first one refers to
+    other pictures; of a second field the slices may, to the first."""
     at = (8 if picture[0] & 0x0F == 1 else 5) if picture[0] & _ENHANCED else 5
-    kept = bytearray()
-    while at < len(picture):
+    kept, units = bytearray(), 0
+    while at < len(picture) and units < _MOST_UNITS:
+        units += 1
         begin = at + size_bytes
         at = begin + int.from_bytes(picture[at:begin])
         if begin >= at or at > len(picture):
             break
-        if is_slice(picture[begin]):
+        head = picture[begin : min(at, begin + _SLICE_BYTES)]
+        if is_slice(head):
+            if not kept and refers(head):
+                raise ValueError("a keyframe that refers to other pictures")
             kept += (at - begin).to_bytes(4) + picture[begin:at]
     return bytes(kept)

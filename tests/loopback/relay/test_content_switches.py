@@ -18,7 +18,7 @@ from streamferry.media.slate import Slate, SlateKind
 from streamferry.media.stamps import to_wire_ms
 from streamferry.media.tag import AUDIO, SEQUENCE_HEADER, VIDEO, Tag
 from streamferry.relay import Item, RelaySpec
-from streamferry.relay.eyes import watcher
+from streamferry.relay.eyes import sight, watcher
 from streamferry.relay.eyes.judge import Rule, Watch
 from streamferry.relay.inputs import content, keeper, policy, slate
 from streamferry.relay.inputs.policy import SLATE, Switching
@@ -44,7 +44,7 @@ def quick_looks(monkeypatch) -> None:
     """More looks than there are keyframes, and less patience than users may ask for."""
     for module in (watcher, content):
         monkeypatch.setattr(module, "EVERY_S", 0.2)
-        monkeypatch.setattr(module, "UNREADABLE_S", 0.2)
+    monkeypatch.setattr(sight, "UNREADABLE_S", 0.2)
     monkeypatch.setattr(content, "_VISIT_S", 0.1)
     monkeypatch.setattr(policy, "SETTLED_S", 0.2)
     monkeypatch.setattr(keeper, "PAUSED_S", 0.2)

@@ -1,33 +1,42 @@
 """Eyes: what the watchers of a process have copied, decoded one after the other.
 
-At most a fifth of one core goes into it: after each answer there is a pause of four times its length. With more to see
-than that each stream is looked at less often; the media does not notice.
+At most a fifth of one core goes into it: after each answer there is a pause of four times what it has cost. With more
+to see than that each stream is looked at less often; the media does not notice.
 """
 
 import asyncio
 import contextlib
 import logging
-import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from streamferry.relay.eyes.decoders import Decoders, FfmpegDecoders, Undecodable
 
 _log = logging.getLogger("streamferry.relay")
+_T = TypeVar("_T")
 
 _PAUSE = 4.0
 _LEAST_PAUSE_S = 0.02
 
 
 @dataclass(frozen=True, slots=True)
+class Answer(Generic[_T]):
+    """What was asked for, or why it could not be decoded."""
+
+    value: _T | None
+    why: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Sample:
-    """Of one stream. ``picture``: header and keyframe; ``sound``: header and frames. ``tell``: called with both
-    answers, None where nothing was asked or there is none."""
+    """Of one stream. ``picture``: header and keyframe; ``sound``: header and frames. ``tell``: called once, with both
+    answers; None where nothing was asked."""
 
     picture: tuple[bytes, bytes] | None
     sound: tuple[bytes, Sequence[bytes]] | None
-    tell: Callable[[bytes | None, float | None], None]
+    tell: Callable[[Answer[bytes] | None, Answer[float] | None], None]
 
 
 class Eyes:
@@ -43,10 +52,9 @@ class Eyes:
         self._samples: deque[Sample] = deque()
         self._stirred = asyncio.Event()
         self._worker: asyncio.Task[None] | None = None
-        self._failures = 0
 
     def put(self, sample: Sample) -> None:
-        """Decode it when its turn comes. A watcher has one at a time."""
+        """Decode it when its turn comes. Each ``Sight`` has one at a time."""
         self._samples.append(sample)
         self._stirred.set()
         if self._worker is None:
@@ -66,24 +74,21 @@ class Eyes:
             if not self._samples:
                 self._stirred.clear()
                 continue
-            began_at = time.monotonic()
+            before_s = self._decoders.spent_s
+            sample = self._samples.popleft()
+            picture = None if sample.picture is None else await self._answer(self._decoders.picture(*sample.picture))
+            level = None if sample.sound is None else await self._answer(self._decoders.level(*sample.sound))
             try:
-                await self._decode(self._samples.popleft())
+                sample.tell(picture, level)
             except Exception:
                 _log.exception("a sample could not be judged: a bug of streamferry")
-            await self._sleep(max(_LEAST_PAUSE_S, _PAUSE * (time.monotonic() - began_at)))
+            await self._sleep(max(_LEAST_PAUSE_S, _PAUSE * (self._decoders.spent_s - before_s)))
 
-    async def _decode(self, sample: Sample) -> None:
-        picture = level = None
+    async def _answer(self, asked: Awaitable[_T]) -> Answer[_T]:
         try:
-            if sample.picture is not None:
-                picture = await self._decoders.picture(*sample.picture)
-            if sample.sound is not None:
-                level = await self._decoders.level(*sample.sound)
-            self._failures = 0
+            return Answer(await asked)
         except Undecodable as error:
-            self._failures += 1
-            # The first of a row: each stream that is damaged has one every minute.
-            if self._failures == 1:
-                _log.warning("a picture or sound could not be decoded, to be watched: %s", error)
-        sample.tell(picture, level)
+            return Answer(None, str(error))
+        except Exception:
+            _log.exception("a sample could not be decoded: a bug of streamferry")
+            return Answer(None, "a bug of streamferry")

@@ -20,8 +20,8 @@ from operator import sub
 WIDTH, HEIGHT = 96, 54
 #: A part of the picture in which a change is looked for: a clock in a corner is a change.
 _TILE = 6
-#: Pixels up to this are black: fades and codecs leave no pure zero.
-_BLACK = bytes(range(17))
+#: Pixels up to this are black: fades and codecs leave no pure zero. A street at night has 10 and more where it is dark.
+_BLACK = bytes(range(9))
 #: Without an observation for so long nothing is known any more. Keyframes may be 65 s apart, and a stream that could
 #: not be decoded once is left alone for a minute: neither ends a fault.
 STALE_S = 150.0

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from streamferry.media.enhanced import FirstTracks
 from streamferry.media.tag import AUDIO, FRAME, KEYFRAME, SEQUENCE_HEADER, VIDEO, LaidTag
 
 #: Frames of sound: a quarter of a second of AAC.
@@ -18,11 +19,14 @@ NO_SOUND_MS = 1_500
 MOST_MS = 65_000
 #: A keyframe that is larger is not copied: more than 8K streams have.
 _MOST_BYTES = 8 << 20
+#: The same of a frame of sound: AAC of 48 channels has less.
+_MOST_SOUND_BYTES = 64 << 10
 
 
 @dataclass(slots=True)
 class Seen:
-    """What a look has found. ``headers``: by type of tag. No sound although there are pictures: ``is_mute``."""
+    """What a look has found, of the first track of each type. ``headers``: by type of tag. No sound although there are
+    pictures: ``is_mute``."""
 
     headers: dict[int, bytes]
     keyframe: bytes | None = None
@@ -44,6 +48,7 @@ class Look:
         "_seen",
         "_sound_ms",
         "_sounds",
+        "_tracks",
         "_wants_gaps_from_ms",
         "_wants_next",
     )
@@ -55,43 +60,63 @@ class Look:
         on_gap: Callable[[float], None],
         wants_gaps_from_s: float | None,
     ) -> None:
-        self._seen = Seen(_headers(headers))
+        # The newest: a look may have to wait for its keyframe, and what it hears is to be of that moment.
+        self._sounds: deque[bytes] = deque(maxlen=SOUND_FRAMES)
+        self._tracks = FirstTracks()
+        self._seen = Seen({})
+        self._note_headers(headers)
         self._on_end = on_end
         self._on_gap = on_gap
         self._wants_gaps_from_ms = None if wants_gaps_from_s is None else wants_gaps_from_s * 1000
         self._began_ms: int | None = None
         self._keyframe_ms: int | None = None
-        # The newest: a look may have to wait for its keyframe, and what it hears is to be of that moment.
-        self._sounds: deque[bytes] = deque(maxlen=SOUND_FRAMES)
         self._sound_ms = 0
         # Whether the next keyframe is waited for, to measure.
         self._wants_next = False
 
     def take(self, tags: list[LaidTag]) -> None:
         """Called by the outlet with what was sent; bodies may be views."""
-        seen, now_ms = self._seen, 0
-        for tag_type, dts_ms, body, kind in tags:
+        now_ms = 0
+        for tag in tags:
+            tag_type, dts_ms, body, kind = tag
             if kind == SEQUENCE_HEADER:
-                seen.headers[tag_type] = bytes(body)
-                if tag_type == VIDEO:
-                    seen.keyframe = None
-                else:
-                    self._sounds.clear()
+                self._note_headers([tag])
             if kind > KEYFRAME:
                 continue
             now_ms = dts_ms
             if self._began_ms is None:
                 self._began_ms = dts_ms
             if tag_type == AUDIO:
-                self._sounds.append(bytes(body))
-                self._sound_ms = dts_ms
+                self._note_sound(dts_ms, body)
             elif kind != FRAME:
                 self._note_keyframe(dts_ms, body)
         if self._began_ms is not None and now_ms:
             self._judge(now_ms - self._began_ms, now_ms)
 
+    def _note_headers(self, tags: list[LaidTag]) -> None:
+        """What came under others is of another stream."""
+        for tag_type, _, body, kind in tags:
+            first = self._tracks.take(tag_type, body) if kind == SEQUENCE_HEADER else None
+            if first is None:
+                continue
+            self._seen.headers[tag_type] = bytes(first)
+            if tag_type == VIDEO:
+                self._seen.keyframe = None
+            else:
+                self._sounds.clear()
+
+    def _note_sound(self, dts_ms: int, body: "bytes | memoryview") -> None:
+        first = self._tracks.take(AUDIO, body)
+        if first is not None:
+            self._sound_ms = dts_ms
+            if len(first) <= _MOST_SOUND_BYTES:
+                self._sounds.append(bytes(first))
+
     def _note_keyframe(self, dts_ms: int, body: "bytes | memoryview") -> None:
         assert self._began_ms is not None
+        first = self._tracks.take(VIDEO, body)
+        if first is None:
+            return
         if self._keyframe_ms is None:
             wait_ms = dts_ms - self._began_ms
             self._wants_next = self._wants_gaps_from_ms is not None and wait_ms >= self._wants_gaps_from_ms
@@ -101,8 +126,8 @@ class Look:
             self._wants_next = False
             self._on_gap((dts_ms - self._keyframe_ms) / 1000)
         self._keyframe_ms = dts_ms
-        if len(body) <= _MOST_BYTES:
-            self._seen.keyframe = bytes(body)
+        if len(first) <= _MOST_BYTES:
+            self._seen.keyframe = bytes(first)
 
     def _judge(self, passed_ms: int, now_ms: int) -> None:
         seen = self._seen
@@ -120,7 +145,3 @@ class Look:
         seen.sounds = tuple(self._sounds)
         seen.is_mute = not seen.sounds
         self._on_end(seen)
-
-
-def _headers(laid: list[LaidTag]) -> dict[int, bytes]:
-    return {tag_type: bytes(body) for tag_type, _, body, kind in laid if kind == SEQUENCE_HEADER}

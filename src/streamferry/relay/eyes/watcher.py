@@ -7,16 +7,20 @@ import time
 from collections.abc import Callable
 
 from streamferry.media.tag import LaidTag
-from streamferry.relay.eyes.examine import EVERY_S, UNREADABLE_S, examine, found
 from streamferry.relay.eyes.eyes import Eyes
 from streamferry.relay.eyes.judge import Judge, Watch
 from streamferry.relay.eyes.look import Look, Seen
+from streamferry.relay.eyes.sight import Sight
+from streamferry.relay.eyes.words import found
 from streamferry.relay.preview import HasHeaders
 from streamferry.relay.status import Found
 from streamferry.relay.taps import Taps
 
 _log = logging.getLogger("streamferry.relay")
 
+#: From the end of a look to the next, at least. It begins with one of the inspections, every 2 s, and takes a keyframe:
+#: where these come every 4 s or more often, looks are 4 s apart at most. A fault is seen within its duration and 5 s.
+EVERY_S = 1.9
 #: The longest time between two looks that follow each other: of the inspections, every 2 s at most.
 LONGEST_PAUSE_S = 6.0
 
@@ -31,20 +35,22 @@ class Watcher:
         headers: HasHeaders,
         eyes: Eyes,
         clock: Callable[[], float] = time.monotonic,
+        log: "logging.LoggerAdapter[logging.Logger] | logging.Logger" = _log,
     ) -> None:
         self._watch = watch
         self._taps = taps
         self._headers = headers
-        self._eyes = eyes
+        self._sight = Sight(eyes, log, clock)
         self._clock = clock
         self._judge = Judge(watch)
         self._look: Look | None = None
         self._look_at = 0.0
         self._found: tuple[Found, ...] = ()
-        # Counts what is watched: an answer about what was on air before is not waited for.
-        self._era = 0
-        #: Whether an answer of the eyes is to come.
-        self.is_waiting = False
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether an answer of the eyes is to come."""
+        return self._sight.is_waiting
 
     @property
     def is_worried(self) -> bool:
@@ -71,8 +77,7 @@ class Watcher:
         self._end_look()
         self._judge = judge
         self._found = ()
-        self._era += 1
-        self.is_waiting = False
+        self._sight.forget()
         self._look_at = 0.0
 
     def inspect(self, now: float, kbps: int) -> tuple[Found, ...]:
@@ -120,12 +125,4 @@ class Watcher:
         """Called in the beat: nothing is decoded here."""
         self._end_look()
         self._look_at = self._clock() + EVERY_S
-        era = self._era
-
-        def note_answer(is_readable: bool) -> None:
-            if era == self._era:
-                self.is_waiting = False
-                if not is_readable:
-                    self._look_at = self._clock() + UNREADABLE_S
-
-        self.is_waiting = examine(seen, self._judge, self._watch, self._eyes, self._clock(), note_answer)
+        self._sight.examine(seen, self._judge, self._watch)

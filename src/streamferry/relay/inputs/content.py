@@ -7,12 +7,13 @@ until a look finds that it is over, also over sessions that end and begin.
 
 from collections import deque
 
-from streamferry.media.enhanced import tag_kind
+from streamferry.media.enhanced import FirstTracks, tag_kind
 from streamferry.media.tag import AUDIO, KEYFRAME, SEQUENCE_HEADER, VIDEO, Tag
 from streamferry.reasons import Reason
-from streamferry.relay.eyes.examine import UNREADABLE_S, examine, reason_of
 from streamferry.relay.eyes.judge import NOTHING, ContentFault, Judge, Watch
 from streamferry.relay.eyes.look import SOUND_FRAMES, Seen
+from streamferry.relay.eyes.sight import Sight
+from streamferry.relay.eyes.words import reason_of
 from streamferry.relay.inputs.policy import Health
 from streamferry.relay.inputs.standby import Standby
 from streamferry.relay.keeper import RunContext
@@ -39,7 +40,7 @@ class InputContent:
         self._fault: ContentFault | None = None
         self._visit_at = self._look_at = 0.0
         self._open_since: float | None = None
-        self._is_waiting = False
+        self._sight = None if context.eyes is None else Sight(context.eyes, context.log)
         # The keyframe of the last look: it says nothing twice.
         self._keyframe: bytes | None = None
 
@@ -54,30 +55,23 @@ class InputContent:
             self.judge = Judge(self._all)
             self._context.judge = self.judge if is_on_air else self._context.judge
             self._note(None, None, now)
-        if self._watch == NOTHING or self._context.eyes is None:
+        if self._watch == NOTHING or self._sight is None:
             return
         if standby is None and not is_on_air:
             self._open_since = None
             return
         self._open_since = now if self._open_since is None else self._open_since
-        if standby is not None and not self._is_waiting and now >= self._look_at:
-            self._look(standby, now)
+        if standby is not None and not self._sight.is_waiting and now >= self._look_at:
+            self._look(standby, now, self._sight)
         self._follow_judge(now, is_on_air=is_on_air)
 
-    def _look(self, standby: Standby, now: float) -> None:
+    def _look(self, standby: Standby, now: float, sight: Sight) -> None:
         seen = seen_in(standby.take())
         if seen is None or (seen.keyframe is not None and seen.keyframe is self._keyframe):
             return
         self._look_at, self._keyframe = now + EVERY_S, seen.keyframe
         seen.is_mute = standby.is_mute
-
-        def note_answer(is_readable: bool) -> None:
-            self._is_waiting = False
-            if not is_readable:
-                self._look_at = now + UNREADABLE_S
-
-        assert self._context.eyes is not None
-        self._is_waiting = examine(seen, self.judge, self._watch, self._context.eyes, now, note_answer)
+        sight.examine(seen, self.judge, self._watch)
 
     def _follow_judge(self, now: float, *, is_on_air: bool) -> None:
         assert self._open_since is not None
@@ -102,10 +96,12 @@ class InputContent:
 
 def seen_in(tags: list[Tag]) -> Seen | None:
     """What a look would have found in the headers and the group of a standby; None: there is too little."""
-    seen = Seen({})
+    seen, tracks = Seen({}), FirstTracks()
     sounds: deque[bytes] = deque(maxlen=SOUND_FRAMES)
-    for tag_type, _, body in tags:
-        kind = tag_kind(tag_type, body)
+    for tag_type, _, whole in tags:
+        kind, body = tag_kind(tag_type, whole), tracks.take(tag_type, whole)
+        if body is None:
+            continue
         if kind == SEQUENCE_HEADER:
             seen.headers[tag_type] = bytes(body)
             if tag_type == AUDIO:
