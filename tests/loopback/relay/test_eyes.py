@@ -126,7 +126,7 @@ async def test_nothing_is_found_where_nothing_is_wrong(name: str, eyes: Eyes, tm
 
 async def test_streams_of_all_sizes_share_the_decoders_and_what_is_damaged_harms_nobody(tmp_path: Path) -> None:
     """Another size, rate and number of channels in between; and before them keyframes that are none."""
-    decoders = FfmpegDecoders(answer_s=0.5)
+    decoders = FfmpegDecoders(answer_s=PATIENCE_S)
     eyes = Eyes(decoders, lambda seconds: asyncio.sleep(0))
     black = await tags_of("black", tmp_path)
     large = await tags_of("dark", tmp_path, "-vf", "scale=640:360", "-ar", "48000", "-ac", "1")
@@ -136,7 +136,6 @@ async def test_streams_of_all_sizes_share_the_decoders_and_what_is_damaged_harms
     stages = [Stage(WATCH, eyes) for _ in range(3)]
     try:
         await stages[0].play(broken)
-        decoders.answer_s = PATIENCE_S
         await stages[1].play(large)
         await stages[2].play(black)
     finally:

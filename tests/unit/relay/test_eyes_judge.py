@@ -9,6 +9,8 @@ from streamferry.relay.eyes.judge import DEFAULTS, HEIGHT, STALE_S, WIDTH, Conte
 PIXELS = WIDTH * HEIGHT
 BLACK = bytes(PIXELS)
 GREY = bytes([128]) * PIXELS
+#: A street at night: where it is dark it is nearly black, but not quite.
+NIGHT = bytes(range(9, 18)) * (PIXELS // 9)
 #: Another picture, which differs in one small part: a clock in a corner.
 CLOCK = bytes([128]) * (PIXELS - 6) + bytes([255]) * 6
 
@@ -26,6 +28,7 @@ def part_black(share: float) -> bytes:
         ("black", "note_picture", [BLACK, BLACK, GREY, BLACK], [(30, False)]),
         ("black", "note_picture", [part_black(0.9)] * 4, [(30, False)]),
         ("black", "note_picture", [BLACK], [(30, False)]),
+        ("black", "note_picture", [NIGHT] * 4, [(30, False)]),
         ("frozen", "note_picture", [GREY] * 4, [(29, False), (30, True)]),
         ("frozen", "note_picture", [GREY, BLACK, BLACK, BLACK], [(30, False), (31, True)]),
         ("frozen", "note_picture", [GREY, CLOCK, GREY, CLOCK], [(59, False)]),

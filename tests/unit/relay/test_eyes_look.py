@@ -45,3 +45,28 @@ def test_sound_that_comes_late_is_waited_for() -> None:
     seen = seen_of(list(range(1_000, 3_000, 23)), keyframes_ms=[40], until_ms=4_000)
     assert not seen.is_mute
     assert len(seen.sounds) == SOUND_FRAMES
+
+
+def test_further_tracks_are_not_looked_at() -> None:
+    """OBS sends a second sound for recordings: it says nothing of the first, nor do its headers."""
+    other_header, other_sound = b"\x95\x00mp4a\x01\x12\x10", b"\x95\x01mp4a\x01other"
+    ended: list[Seen] = []
+    look = Look([*HEADERS, (AUDIO, 0, other_header, SEQUENCE_HEADER)], ended.append, lambda _: None, None)
+    for at in range(1, 2_000, 20):
+        look.take([(AUDIO, at, b"\xaf\1first", FRAME), (AUDIO, at, other_sound, FRAME)])
+        look.take([(VIDEO, at, b"\x17\1\0\0\0", KEYFRAME)])
+        if ended:
+            break
+    assert ended[0].headers[AUDIO] == HEADERS[1][2]
+    assert set(ended[0].sounds) == {b"\xaf\1first"}
+
+
+def test_a_sound_that_is_too_large_is_not_copied() -> None:
+    """It would be kept twelve times, for each stream; it is sound all the same."""
+    ended: list[Seen] = []
+    look = Look(HEADERS, ended.append, lambda _: None, None)
+    for at in range(1, 4_000, 20):
+        look.take([(VIDEO, at, b"\x17\1\0\0\0", KEYFRAME), (AUDIO, at, b"\xaf\1" + bytes(1 << 20), FRAME)])
+        if ended:
+            break
+    assert ended[0].sounds == ()

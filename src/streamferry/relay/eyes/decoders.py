@@ -175,9 +175,11 @@ class _Child:
         except TimeoutError:
             await self.aclose()
             raise Undecodable(f"there was no answer in {answer_s:g} s") from None
-        except (ChildError, OSError) as error:
-            await self.aclose()
+        except ChildError as error:
             raise Undecodable(str(error)) from None
+        except OSError:
+            await self.aclose()
+            raise Undecodable("the decoder has ended") from None
         except asyncio.CancelledError:
             # Its answer would be taken for that to the next question.
             await self.aclose()
@@ -234,7 +236,7 @@ class _Child:
     async def _wait(self, child: Child, answer: bytearray) -> None:
         """For more of it."""
         if not await child.wait_output():
-            raise OSError("the decoder has ended")
+            raise BrokenPipeError
         if received := self._receive(child):
             answer += self._view[:received]
 
