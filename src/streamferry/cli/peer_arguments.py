@@ -79,8 +79,8 @@ def peer_fields(arguments: dict[str, Any]) -> dict[str, Any]:
             **{name: arguments.pop(f"{end}_{name}", None) for name in _OF_ONE_END[end]},
             "proxy": arguments.pop(f"{end}_proxy", None),
             "bind": arguments.pop(f"{end}_bind", None),
-            "headers": _headers(f"--{end}-header", arguments.pop(f"{end}_header", None)),
-            **_connect(f"--{end}-connect", arguments.pop(f"{end}_connect", None)),
+            "headers": read_headers(f"--{end}-header", arguments.pop(f"{end}_header", None)),
+            **read_connect(f"--{end}-connect", arguments.pop(f"{end}_connect", None)),
         }
         if told := {name: value for name, value in given.items() if value is not None}:
             found[field] = told
@@ -106,7 +106,8 @@ def option_of(field: str) -> str:
     return f"--{_ENDS[end]}-{option}"
 
 
-def _headers(option: str, lines: list[str] | None) -> dict[str, str] | None:
+def read_headers(option: str, lines: list[str] | None) -> dict[str, str] | None:
+    """Headers as they were given, by their names; None for none. Raises ValueError naming the option."""
     if lines is None:
         return None
     headers = {}
@@ -131,7 +132,8 @@ def _read(option: str, path: str) -> list[str]:
         raise ValueError(f"{option}: {path} is not UTF-8") from None
 
 
-def _connect(option: str, pairs: list[str] | None) -> dict[str, str]:
+def read_connect(option: str, pairs: list[str] | None) -> dict[str, str]:
+    """Parameters of RTMP's connect, by our names. Raises ValueError naming the option."""
     told = {}
     for pair in pairs or []:
         name, sign, value = pair.partition("=")

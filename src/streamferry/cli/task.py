@@ -4,12 +4,14 @@ Exit status: 0 done, 2 the request is wrong or refused, 5 the service cannot be 
 """
 
 import sys
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from streamferry.cli.input_peers import give_input_options, takes_input_peers
 from streamferry.cli.options import DEFAULT_POSITION, DEFAULT_RATIO, AsJson, check_codecs
 from streamferry.cli.peer_arguments import peer_fields, takes_peers
 from streamferry.cli.series_options import series_field, takes_series
@@ -134,6 +136,7 @@ FromJson = Annotated[
 @takes_texts
 @takes_series
 @takes_air
+@takes_input_peers
 @takes_peers
 def create(
     source: Sources = None,
@@ -170,6 +173,7 @@ def create(
         texts |= {"latency": check_latency(latency), "codecs": check_codecs(codecs)}
         texts |= {"placement": [one for one in on if one] if on else None, "priority": priority}
         body |= air_fields(texts)
+        give_input_options(texts, body, {})
         for end, told in peer_fields(texts).items():
             body[end] = {**(body.get(end) or {}), **told}
         body |= plain_fields(
@@ -196,6 +200,7 @@ def create(
 @takes_texts
 @takes_series
 @takes_air
+@takes_input_peers
 @partial(takes_peers, environment=False)
 def update(
     task_id: TaskName,
@@ -232,11 +237,12 @@ def update(
     with session(url) as service:
         task_id = find_task(service, task_id)
         body = read_body(from_json)
-        present = service.call("GET", f"/tasks/{task_id}")
+        present = service.get_task(task_id)
         body |= series_field(texts, body.get("series", present.get("series")))
         texts |= {"latency": check_latency(latency), "codecs": check_codecs(codecs)}
         texts |= {"placement": [one for one in on if one] if on else None, "priority": priority}
         body |= air_fields(texts)
+        give_input_options(texts, body, present)
         for end, told in peer_fields(texts).items():
             body[end] = {**(body.get(end) or {}), **told}
         body |= plain_fields(
@@ -304,18 +310,18 @@ def delete(
     with session(url) as service:
         found = find_tasks(service, task_ids)
         if not yes and sys.stdin.isatty():
-            names = ", ".join(_name(service.call("GET", f"/tasks/{one}")) for one in found[:_NAMED])
+            names = ", ".join(_name(service.get_task(one)) for one in found[:_NAMED])
             more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
             typer.confirm(f"Delete {names}{more}?", abort=True)
         for task_id in found:
-            service.call("DELETE", f"/tasks/{task_id}")
+            service.delete_task(task_id)
             if as_json:
                 print_json({"task_id": task_id, "deleted": True})
             else:
                 typer.echo(f"{task_id}  deleted")
 
 
-def _name(shown: dict[str, Any]) -> str:
+def _name(shown: Mapping[str, Any]) -> str:
     """The name of a task in a question: enough to recognise it."""
     from streamferry.cli.task_tables import state_of
 

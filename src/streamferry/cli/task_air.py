@@ -5,7 +5,7 @@ import base64
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -149,9 +149,8 @@ def switch(
     if to not in ("slate", "auto") and not to.isdecimal():
         raise typer.BadParameter("must be the number of an input, slate or auto", param_hint="NUMBER")
     with session(url) as service:
-        which = None if to == "auto" else to if to == "slate" else int(to)
-        path = f"/tasks/{find_task(service, task_id)}/switch"
-        print_task(service.call("POST", path, {"input": which}), as_json)
+        which: int | Literal["slate"] | None = None if to == "auto" else "slate" if to == "slate" else int(to)
+        print_task(service.switch_input(find_task(service, task_id), which), as_json)
 
 
 def insert(
@@ -186,7 +185,7 @@ def cancel_insert(
 ) -> None:
     """Do not play a file that waits to be inserted."""
     with session(url) as service:
-        print_task(service.call("DELETE", f"/tasks/{find_task(service, task_id)}/inserts/{number}"), as_json)
+        print_task(service.cancel_insert(find_task(service, task_id), number), as_json)
 
 
 def skip(task_ids: TaskNames, url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
@@ -195,7 +194,7 @@ def skip(task_ids: TaskNames, url: Url = DEFAULT_URL, as_json: AsJson = False) -
 
     with session(url) as service:
         for task_id in find_tasks(service, task_ids):
-            changed = service.call("POST", f"/tasks/{task_id}/skip")
+            changed = service.skip_item(task_id)
             if as_json:
                 print_json(changed)
             else:

@@ -63,8 +63,7 @@ def change_destination(
 def remove_destination(task_id: TaskName, number: Number, url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
     """End the broadcast at one destination and forget it; the others do not notice."""
     with session(url) as service:
-        path = f"/tasks/{find_task(service, task_id)}/destinations/{number}"
-        print_task(service.call("DELETE", path), as_json)
+        print_task(service.remove_destination(find_task(service, task_id), number), as_json)
 
 
 def _body(to: str | None, key: str | None, **others: Any) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import contextlib
 import sys
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -68,8 +69,8 @@ def watch(
     """Keep the list on the screen, tasks in trouble first, until Ctrl-C."""
     from rich.live import Live
 
-    from streamferry.cli.rest import Refused
     from streamferry.cli.task_tables import console, watched
+    from streamferry.client.errors import NoAnswer, Refused
 
     if not sys.stdout.isatty():
         typer.echo("streamferry task: watch needs a terminal; for a program: task events --follow --json", err=True)
@@ -85,13 +86,15 @@ def watch(
                 try:
                     found, heard_at, problem = service.call("GET", "/tasks", query=query), datetime.now(), ""
                 except Refused as refused:
-                    problem = str(refused)
+                    problem = refused.message
+                except NoAnswer as error:
+                    problem = str(error)
 
 
 def show(task_id: TaskName, url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
     """Show one task."""
     with session(url) as service:
-        print_task(service.call("GET", f"/tasks/{find_task(service, task_id)}"), as_json)
+        print_task(service.get_task(find_task(service, task_id)), as_json)
 
 
 def events(
@@ -118,7 +121,7 @@ def events(
     kinds = [*(kind or ()), *(PROBLEMS if problems else ())]
     told = False
 
-    def tell(event: dict[str, Any]) -> None:
+    def tell(event: Mapping[str, Any]) -> None:
         nonlocal told
         if kinds and event["kind"] not in kinds:
             return
@@ -145,7 +148,7 @@ def events(
             if not as_json and not follow and page["total"] > len(page["events"]):
                 typer.echo(f"{page['total']} events, the last {len(page['events'])} shown", err=True)
         if follow:
-            for event in service.follow(of_task, after):
+            for event in service.follow_events(task_id=of_task, after=after):
                 tell(event)
         elif not told and not as_json:
             typer.echo("no problems" if problems and not kind else "no events", err=True)

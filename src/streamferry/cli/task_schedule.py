@@ -1,5 +1,6 @@
 """``streamferry task schedule``, ``as-run`` and ``calendar``: when tasks run, what plays when, and what was played."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -24,22 +25,22 @@ def show_schedule(
     """Show when a task runs, and what it plays next or at a time, if nothing breaks."""
     with session(url) as service:
         task_id = find_task(service, task_id)
-        query: dict[str, Any] = {"limit": count}
-        if at is not None:
-            query = {"limit": 1, "at": read_time("--at", at, datetime.now(UTC)).isoformat()}
-        guide = service.call("GET", f"/tasks/{task_id}/guide", query=query)["entries"]
-        windows = service.call("GET", f"/tasks/{task_id}/windows", query={"limit": count})
+        then = None if at is None else read_time("--at", at, datetime.now(UTC))
+        guide = service.show_guide(task_id, at=then, limit=count if at is None else 1)["entries"]
+        windows = service.list_windows(task_id, limit=count)
         if as_json:
             print_json({**windows, "guide": guide})
             return
         for one in guide:
-            place = "" if one["item"] is None else f"  loop {one['loop'] + 1}, file {one['item'] + 1}"
+            loop, item = one["loop"], one["item"]
+            place = "" if loop is None or item is None else f"  loop {loop + 1}, file {item + 1}"
             typer.echo(f"{_from_to(one)}{place}  {one['source'] or 'the slate'}")
         if at is None:
-            for one in reversed(windows["past"]):
-                typer.echo(f"{_from_to(one)}  {one['state']}, {one['retries']} retries, {one['lost_s']:.1f} s lost")
-            for one in windows["upcoming"]:
-                typer.echo(f"{_from_to(one)}  to come")
+            for past in reversed(windows["past"]):
+                told = f"{past['state']}, {past['retries']} retries, {past['lost_s']:.1f} s lost"
+                typer.echo(f"{_from_to(past)}  {told}")
+            for window in windows["upcoming"]:
+                typer.echo(f"{_from_to(window)}  to come")
 
 
 def show_as_run(
@@ -49,8 +50,8 @@ def show_as_run(
 ) -> None:
     """Print what a task has played and when, as CSV."""
     with session(url) as service:
-        query = {"since_at": read_past("--since", since, datetime.now(UTC)).isoformat()} if since else {}
-        typer.echo(service.read_text(f"/tasks/{find_task(service, task_id)}/as_run.csv", query), nl=False)
+        since_at = read_past("--since", since, datetime.now(UTC)) if since else None
+        typer.echo(service.show_as_run(find_task(service, task_id), since_at=since_at), nl=False)
 
 
 def show_calendar(
@@ -60,7 +61,7 @@ def show_calendar(
 ) -> None:
     """Print the address at which calendars can subscribe to when tasks run. Who knows it can read that."""
     with session(url) as service:
-        path = service.call("GET", "/calendar_link")["path"]
+        path = service.get_calendar_link()
         address = f"{url.rstrip('/')}{path}{f'&group={group}' if group else ''}"
         if as_json:
             print_json({"url": address})
@@ -68,7 +69,7 @@ def show_calendar(
             typer.echo(address)
 
 
-def _from_to(one: dict[str, Any]) -> str:
+def _from_to(one: Mapping[str, Any]) -> str:
     start_at, end_at = (datetime.fromisoformat(one[name]) if one[name] else None for name in ("start_at", "end_at"))
     if end_at is not None and end_at.year >= 9998:
         return f"{_show(start_at)} -> no end"

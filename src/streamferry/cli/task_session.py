@@ -7,7 +7,7 @@ import contextlib
 import json
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,7 +15,7 @@ import typer
 from streamferry.cli.exit_status import ExitStatus
 
 if TYPE_CHECKING:
-    from streamferry.cli.rest import RestClient
+    from streamferry.client.rest import RestService
 
 DEFAULT_URL = "http://127.0.0.1:8080"
 Url = Annotated[
@@ -37,18 +37,20 @@ _MAX_PAGES = 100
 
 
 @contextlib.contextmanager
-def session(url: str, command: str = "task") -> Iterator["RestClient"]:
+def session(url: str, command: str = "task") -> Iterator["RestService"]:
     """A client; any failure ends the ``command`` with a sentence and a status."""
-    from streamferry.cli.rest import Refused, RestClient, find_credentials
-    from streamferry.client.errors import ClientError
+    from streamferry.cli.service_calls import open_service
+    from streamferry.client.errors import ClientError, NoAnswer, Refused
 
     try:
-        with RestClient(url, find_credentials()) as client:
+        with open_service(url) as client:
             yield client
         return
     except Refused as refused:
-        words = str(refused)
+        words = refused.message
         status = ExitStatus.USAGE if 400 <= refused.status < 500 else ExitStatus.SERVICE
+    except NoAnswer as error:
+        words, status = str(error), ExitStatus.SERVICE
     except (ValueError, ClientError) as error:
         words, status = str(error), ExitStatus.USAGE
     except (KeyError, TypeError, AttributeError, IndexError):
@@ -59,7 +61,7 @@ def session(url: str, command: str = "task") -> Iterator["RestClient"]:
     raise typer.Exit(status)
 
 
-def find_task(service: "RestClient", name: str) -> str:
+def find_task(service: "RestService", name: str) -> str:
     """The id of the named task. Raises ValueError if there is none, or more than one."""
     if _ID.fullmatch(name):
         return name
@@ -73,12 +75,12 @@ def find_task(service: "RestClient", name: str) -> str:
     return str(found[0]["task_id"])
 
 
-def find_tasks(service: "RestClient", names: list[str]) -> list[str]:
+def find_tasks(service: "RestService", names: list[str]) -> list[str]:
     """Ids, each found before anything is done."""
     return [find_task(service, name) for name in names]
 
 
-def print_task(shown: dict[str, Any], as_json: bool, line: str | None = None) -> None:
+def print_task(shown: Mapping[str, Any], as_json: bool, line: str | None = None) -> None:
     """As JSON, as a single line in a pipe (for scripts), or as a table."""
     from streamferry.cli.task_tables import show_task
 
@@ -95,7 +97,7 @@ def print_json(shown: object) -> None:
     typer.echo(json.dumps(shown, ensure_ascii=False))
 
 
-def _all_tasks(service: "RestClient", title: str = "") -> Iterator[dict[str, Any]]:
+def _all_tasks(service: "RestService", title: str = "") -> Iterator[dict[str, Any]]:
     for page in range(1, _MAX_PAGES + 1):
         found = service.call("GET", "/tasks", query={"title": title, "page": page, "size": _PAGE})
         yield from found["tasks"]

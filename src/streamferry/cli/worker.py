@@ -28,7 +28,7 @@ from streamferry.cli.serve import (
 from streamferry.cli.task_session import DEFAULT_URL, Url, print_json, session
 
 if TYPE_CHECKING:
-    from streamferry.cli.rest import RestClient
+    from streamferry.client.rest import RestService
     from streamferry.config import Settings
 
 Labels = Annotated[
@@ -133,7 +133,7 @@ def _ask(verb: str, name: str, url: str, as_json: bool) -> None:
         _show(service.call("POST", f"/workers/{_quoted(worker_id)}/{verb}"), as_json)
 
 
-def _find(service: "RestClient", name: str) -> dict[str, Any]:
+def _find(service: "RestService", name: str) -> dict[str, Any]:
     """The named worker. Raises ValueError if there is none, or more than one."""
     workers: list[dict[str, Any]] = service.call("GET", "/workers")["workers"]
     found = [one for one in workers if one["worker_id"] == name]

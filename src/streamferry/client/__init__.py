@@ -25,6 +25,7 @@ from streamferry.client.errors import (
 from streamferry.client.models import (
     Destination,
     Input,
+    InputOptions,
     NewTask,
     Slate,
     Switching,
@@ -47,6 +48,7 @@ __all__ = [
     "CredentialsMissing",
     "Destination",
     "Input",
+    "InputOptions",
     "InvalidParam",
     "LiveService",
     "NewTask",

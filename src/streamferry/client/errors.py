@@ -6,7 +6,14 @@ class ClientError(Exception):
 
 
 class NoAnswer(ClientError):
-    """The service could not be reached, or its answer was not one of the API. It may have acted nevertheless."""
+    """The service could not be reached, or its answer was not one of the API. It may have acted nevertheless.
+
+    ``status``: HTTP's; 0 where nothing was answered.
+    """
+
+    def __init__(self, message: str, *, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class ApiError(ClientError):

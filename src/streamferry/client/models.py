@@ -75,6 +75,19 @@ class Destination(Model):
     run: "Run | None" = Field(None, exclude=True)
 
 
+class InputOptions(Model):
+    """How the server of a further input is reached, and what it is told; ``keep_drift``: 0 or 1."""
+
+    proxy: str | None = None
+    bind: str | None = None
+    headers: dict[str, str] | None = None
+    flash_ver: str | None = None
+    tc_url: str | None = None
+    swf_url: str | None = None
+    page_url: str | None = None
+    keep_drift: int | None = None
+
+
 class Input(Model):
     """A further input: streamferry's own addition to the API. ``type``: 0 live in ``src_addr``, 1 a list of files."""
 
@@ -82,6 +95,7 @@ class Input(Model):
     src_addr: str | None = None
     src_addr_s: list[str] | None = None
     warm: int | None = None
+    options: InputOptions | None = None
 
 
 class Slate(Model):

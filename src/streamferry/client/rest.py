@@ -10,72 +10,27 @@ What is given and answered are dicts, typed by ``rest_bodies`` and ``rest_views`
 with a zone. The docs of REST say what each field means. Not for threads that call at the same time.
 """
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from pathlib import Path
-from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal
 from urllib.parse import quote
 
-import httpx
-
-from streamferry.client.credentials import Credentials, CredentialsMissing
 from streamferry.client.errors import NoAnswer, Refused
 from streamferry.client.rest_bodies import DestinationBody, NewTask, TaskPatch
-from streamferry.client.rest_views import EventPage, Guide, Task, TaskPage, WindowList, Worker
-from streamferry.client.trust import trust
+from streamferry.client.rest_calls import RestCalls
+from streamferry.client.rest_views import Event, EventPage, Guide, Task, TaskPage, WindowList, Worker
 
-DEFAULT_TIMEOUT_S = 15.0
-_PREFIX = "/api/v1"
+#: Statuses of a service, or of a proxy before it, that is back in a while; 0: nothing was answered.
+_PASSING = (0, 429, 502, 503, 504)
+_MAX_PAUSE_S = 10.0
 
 
-class RestService:
+class RestService(RestCalls):
     """Each method raises Refused with the service's sentence, or NoAnswer.
 
     The first call gets a token for the key, which is renewed when it has expired.
     """
-
-    def __init__(
-        self,
-        url: str,
-        access_key_id: str | None = None,
-        secret_access_key: str | None = None,
-        *,
-        timeout_s: float = DEFAULT_TIMEOUT_S,
-        ca_file: str | Path | None = None,
-        transport: httpx.BaseTransport | None = None,
-    ) -> None:
-        """``url``: as ``http://127.0.0.1:8080``. Without a key it is found where ``LiveService`` finds it.
-
-        ``timeout_s`` bounds connecting, and each wait for bytes. ``ca_file``: PEM file of the authorities to trust.
-        ``transport``: instead of the network. Raises ValueError for another address, or CredentialsMissing.
-        """
-        if not url.startswith(("http://", "https://")):
-            raise ValueError("the address must start with http:// or https://")
-        if bool(access_key_id) != bool(secret_access_key):
-            raise CredentialsMissing("an access key needs both, its id and its secret")
-        if access_key_id and secret_access_key:
-            self._key = Credentials(access_key_id, secret_access_key)
-        else:
-            self._key = Credentials.find()
-        try:
-            self._http = httpx.Client(
-                base_url=url.rstrip("/") + _PREFIX, timeout=timeout_s, verify=trust(ca_file), transport=transport
-            )
-        except httpx.InvalidURL:
-            raise ValueError("the host, or its port, is malformed") from None
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._http.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def list_tasks(
         self,
@@ -188,6 +143,25 @@ class RestService:
         query = {"task_id": task_id, "after": after, "limit": limit}
         return self.call("GET", "/events", query=query)  # type: ignore[no-any-return]
 
+    def follow_events(self, *, task_id: str | None = None, after: int | None = None) -> Iterator[Event]:
+        """Events as they happen, without end: all after that one, or from now on.
+
+        A stream that breaks is taken up again after the last event that was seen. Raises if it cannot be had at first:
+        an address that is wrong stays so.
+        """
+        has_begun, failures = False, 0
+        while True:
+            try:
+                for event_id, event in self._messages("/events/stream", query={"task_id": task_id}, after=after):
+                    after, has_begun, failures = event_id, True, 0
+                    if event is not None:
+                        yield event  # type: ignore[misc]
+            except (NoAnswer, Refused) as error:
+                if not has_begun or error.status not in _PASSING:
+                    raise
+            failures += 1
+            time.sleep(min(0.5 * 2**failures, _MAX_PAUSE_S))
+
     def list_workers(self) -> list[Worker]:
         """Workers that exist, or did in the last hour."""
         return self.call("GET", "/workers")["workers"]  # type: ignore[no-any-return]
@@ -204,22 +178,6 @@ class RestService:
         """It takes tasks again."""
         return self._worker(worker_id, "uncordon")
 
-    def call(
-        self,
-        method: str,
-        path: str,
-        body: Mapping[str, Any] | None = None,
-        *,
-        query: Mapping[str, Any] | None = None,
-        version: int | None = None,
-    ) -> Any:
-        """Any operation of REST, by its path below ``/api/v1``; its answer, None if it has none."""
-        answer = self._ask(method, path, body, query=query, version=version)
-        try:
-            return answer.json() if answer.content else None
-        except ValueError:
-            raise _no_service(answer) from None
-
     def _task(
         self, method: str, path: str, body: Mapping[str, Any] | None = None, *, version: int | None = None
     ) -> Task:
@@ -228,46 +186,6 @@ class RestService:
     def _worker(self, worker_id: str, verb: str) -> Worker:
         path = f"/workers/{quote(worker_id, safe='')}/{verb}"
         return self.call("POST", path)  # type: ignore[no-any-return]
-
-    def _ask(
-        self,
-        method: str,
-        path: str,
-        body: Mapping[str, Any] | None = None,
-        *,
-        query: Mapping[str, Any] | None = None,
-        version: int | None = None,
-    ) -> httpx.Response:
-        options: dict[str, Any] = {
-            "params": {name: value for name, value in (query or {}).items() if value not in (None, "", (), [])},
-            "headers": {} if version is None else {"if-match": f'"{version}"'},
-        }
-        if body is not None:
-            options["json"] = body
-        had_token = "authorization" in self._http.headers
-        if not had_token:
-            self._log_in()
-        answer = self._send(method, path, **options)
-        if answer.status_code == 401 and had_token:
-            # It has expired, or its key has another secret by now.
-            self._log_in()
-            answer = self._send(method, path, **options)
-        return _accepted(answer)
-
-    def _log_in(self) -> None:
-        pair = {"access_key_id": self._key.access_key_id, "secret_access_key": self._key.secret_access_key}
-        answer = _accepted(self._send("POST", "/tokens", json=pair))
-        try:
-            token = answer.json()["token"]
-        except (ValueError, KeyError, TypeError):
-            raise _no_service(answer) from None
-        self._http.headers["authorization"] = f"Bearer {token}"
-
-    def _send(self, method: str, path: str, **options: Any) -> httpx.Response:
-        try:
-            return self._http.request(method, path, **options)
-        except httpx.HTTPError as error:
-            raise NoAnswer(f"{self._http.base_url.host}: {str(error) or type(error).__name__}") from error
 
 
 def _of(task_id: str, *parts: str | int) -> str:
@@ -278,27 +196,3 @@ def _time(at: datetime | None) -> str | None:
     if at is not None and at.tzinfo is None:
         raise ValueError("a time needs a zone, as datetime.now(UTC) has one")
     return None if at is None else at.isoformat()
-
-
-def _accepted(answer: httpx.Response) -> httpx.Response:
-    """The answer. Raises Refused for one that is a refusal."""
-    if answer.is_success:
-        return answer
-    try:
-        told = answer.json()["error"]
-        code, message, field = str(told["code"]), str(told["message"]), told.get("field")
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise _no_service(answer) from None
-    wait = answer.headers.get("retry-after", "")
-    raise Refused(
-        message,
-        status=answer.status_code,
-        code=code,
-        field=field,
-        request_id=answer.headers.get("x-request-id", ""),
-        retry_after_s=int(wait) if wait.isdecimal() else None,
-    )
-
-
-def _no_service(answer: httpx.Response) -> NoAnswer:
-    return NoAnswer(f"HTTP status {answer.status_code} without an answer of the API")
