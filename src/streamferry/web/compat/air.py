@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from streamferry.media.peer_options import CONNECT_PARAMETERS
 from streamferry.media.slate import SlateKind
 from streamferry.reasons import Code
 from streamferry.relay.inputs.policy import SWITCHING
@@ -9,8 +10,12 @@ from streamferry.relay.status import OnAir
 from streamferry.tasks.errors import InvalidField
 from streamferry.tasks.inputs import InputDraft, InputSourceDraft, SlateDraft, SwitchingDraft, picture_reference
 from streamferry.tasks.model import TaskInput, TaskKind, TaskSpec
+from streamferry.tasks.options import OptionsDraft
 from streamferry.web.addresses import show_source
-from streamferry.web.compat.schemas import InputBody, SlateBody, SwitchingBody
+from streamferry.web.compat.field_names import OPTION_NAMES
+from streamferry.web.compat.schemas import InputBody, OptionsBody, SlateBody, SwitchingBody
+
+_TEXTS = ("proxy", "bind", *CONNECT_PARAMETERS)
 
 
 def read_inputs(name: str, bodies: list[InputBody]) -> list[InputDraft]:
@@ -33,7 +38,16 @@ def _read_input(name: str, body: InputBody) -> InputDraft:
         addresses = body.SrcAddrS
     if body.Warm not in (0, 1):
         raise InvalidField(f"{name}.Warm", Code.FIELD_API_SWITCH)
-    return InputDraft(kind, [InputSourceDraft(one, None, None) for one in addresses], body.Warm == 1)
+    sources = [InputSourceDraft(one, None, None) for one in addresses]
+    options = None if body.Options is None else _read_options(f"{name}.Options", body.Options)
+    return InputDraft(kind, sources, body.Warm == 1, options)
+
+
+def _read_options(name: str, body: OptionsBody) -> OptionsDraft:
+    if body.KeepDrift not in (0, 1):
+        raise InvalidField(f"{name}.KeepDrift", Code.FIELD_API_SWITCH)
+    texts: dict[str, Any] = {ours: getattr(body, name) or "" for ours, name in OPTION_NAMES.items() if ours in _TEXTS}
+    return OptionsDraft(headers=body.Headers or {}, keep_drift=body.KeepDrift == 1, **texts)
 
 
 def read_slate(_: str, body: SlateBody) -> SlateDraft:
@@ -77,9 +91,15 @@ def show_air(spec: TaskSpec) -> dict[str, Any]:
 
 
 def _show_input(one: TaskInput) -> dict[str, Any]:
+    shown: dict[str, Any] = {"Type": int(one.kind)}
     if one.kind is TaskKind.LIVE:
-        return {"Type": int(one.kind), "SrcAddr": show_source(one.items[0].url), "Warm": int(one.warm)}
-    return {"Type": int(one.kind), "SrcAddrS": [show_source(item.url) for item in one.items]}
+        shown |= {"SrcAddr": show_source(one.items[0].url), "Warm": int(one.warm)}
+    else:
+        shown["SrcAddrS"] = [show_source(item.url) for item in one.items]
+    if told := one.options.shown():
+        values = {OPTION_NAMES[name]: value for name, value in told.items()}
+        shown["Options"] = {name: int(value) if value is True else value for name, value in values.items()}
+    return shown
 
 
 def show_on_air(on_air: OnAir | None) -> dict[str, Any]:

@@ -45,7 +45,19 @@ NAMES = {
     "task_id": "TaskId",
     "event_id": "EventId",
 }
+#: The same of the options of a further input.
+OPTION_NAMES = {
+    "proxy": "Proxy",
+    "bind": "Bind",
+    "headers": "Headers",
+    "flash_ver": "FlashVer",
+    "tc_url": "TcUrl",
+    "swf_url": "SwfUrl",
+    "page_url": "PageUrl",
+    "keep_drift": "KeepDrift",
+}
 _INPUT = re.compile(r"inputs\[(\d+)\]\.sources")
+_OPTION = re.compile(r"inputs\[(\d+)\]\.options(?:\.([a-z_]+)(.*))?")
 _SOURCE = re.compile(r"sources\[(\d+)\]\.(url|start_s|end_s)")
 
 
@@ -87,6 +99,9 @@ def name_of(field: str, sources: SourceNames = SOURCE_NAMES[SourceForm.RANGES]) 
         return f"Destinations[{found[1]}].{_OF_DESTINATION.get(found[2] or '', 'DstAddr')}"
     if found := _INPUT.match(field):
         return f"Inputs[{found[1]}]"
+    if found := _OPTION.fullmatch(field):
+        name = OPTION_NAMES.get(found[2] or "", found[2])
+        return f"Inputs[{found[1]}].Options" + (f".{name}{found[3]}" if name else "")
     return NAMES.get(field, field)
 
 

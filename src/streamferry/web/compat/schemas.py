@@ -118,6 +118,22 @@ class VodSource(Body):
     )
 
 
+class OptionsBody(Body):
+    """How the server of a further input is reached, and what it is told. An extension of ours. What is shown of it with
+    `***`, sent back, means what the task has."""
+
+    Proxy: str | None = Field(
+        None, description="`http:`, `socks5:` or `socks5h:`, with `user:password@` if it wants it."
+    )
+    Bind: str | None = Field(None, description="IP address of the worker's machine to connect from.")
+    Headers: dict[str, str] | None = Field(None, description="Of HTTP requests: names and values.")
+    FlashVer: str | None = Field(None, description="Of RTMP's connect, instead of ours.")
+    TcUrl: str | None = Field(None, description="The same.")
+    SwfUrl: str | None = Field(None, description="The same.")
+    PageUrl: str | None = Field(None, description="The same.")
+    KeepDrift: Int = Field(0, description="1 leaves the sound of drifting clocks as it is stamped.")
+
+
 class InputBody(Body):
     """A further input. An extension of ours."""
 
@@ -125,6 +141,11 @@ class InputBody(Body):
     SrcAddr: str | None = Field(None, description="Live source, needed with `Type` 0.")
     SrcAddrS: Addresses | None = Field(None, description="1 to 30 files, needed with `Type` 1.")
     Warm: Int = Field(0, description="1 pulls a live input all the time, so that it is on air at once.")
+    Options: OptionsBody | None = Field(
+        None,
+        description="All its options. In an update, without it those of the input with the same addresses stay; an "
+        "empty object clears them.",
+    )
 
 
 class SlateBody(Body):

@@ -6,6 +6,7 @@ from nicegui import ui
 
 from streamferry.relay.spec import MAX_INPUTS, MAX_ITEMS
 from streamferry.web.dashboard.air_values import AirValues, InputValues
+from streamferry.web.dashboard.connection_editor import ConnectionEditor
 from streamferry.web.dashboard.form_fields import Fields
 from streamferry.web.dashboard.frame import Visitor
 from streamferry.web.dashboard.slate_editor import SlateEditor
@@ -89,6 +90,7 @@ class AirEditor:
                         t("form.add_address"), icon="add", color=None, on_click=partial(self._lengthen, one)
                     )
                     more.props("flat dense no-caps").classes("start")
+                ConnectionEditor(self._who, f"{name}.options", one.connection, self._fields, lambda: one.usable)
             icon_button("close", f"{t('form.remove')}: {title}", partial(self._remove, one))
 
     def _draw_source(self, name: str, place: int, one: InputValues, source: SourceValues) -> None:

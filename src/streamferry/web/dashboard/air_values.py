@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from streamferry.media.slate import Slate, SlateKind
-from streamferry.reasons import Code
+from streamferry.reasons import Code, Reason
 from streamferry.relay.inputs.policy import SWITCHING
 from streamferry.tasks.checks import AddressRules
 from streamferry.tasks.draft import CLEARED
@@ -20,6 +20,7 @@ from streamferry.tasks.inputs import (
     decide_switching,
 )
 from streamferry.tasks.model import TaskKind
+from streamferry.web.dashboard.connection_values import ConnectionValues, usable_of_sources
 from streamferry.web.dashboard.source_values import Judge, SourceValues, is_known, read_seconds, typed_address
 from streamferry.web.views import InputView, Kind, SlateView, TaskView
 
@@ -28,11 +29,25 @@ _CARD = Slate()
 
 @dataclass(slots=True)
 class InputValues:
-    """One further input. Of a live one only the first address counts, and ``warm`` has an effect."""
+    """One further input. Of a live one only the first address counts, and ``warm`` has an effect.
+
+    ``connection``: how its peers are reached, apart from those of the source."""
 
     kind: Kind = Kind.LIVE
     sources: list[SourceValues] = field(default_factory=lambda: [SourceValues()])
     warm: bool = False
+    connection: ConnectionValues = field(default_factory=ConnectionValues)
+
+    @classmethod
+    def of(cls, shown: InputView, *, is_new: bool = False) -> "InputValues":
+        """One of a task. ``is_new``: for another task, whose secrets have to be typed again."""
+        connection = ConnectionValues.of(shown.options, is_new=is_new)
+        return cls(shown.kind, [SourceValues.of(one) for one in shown.sources], shown.warm, connection)
+
+    @property
+    def usable(self) -> frozenset[str]:
+        """Names of the options that have an effect, as the addresses stand now."""
+        return usable_of_sources(self.kind, [one.url for one in self.listed])
 
     @property
     def listed(self) -> Sequence[SourceValues]:
@@ -47,7 +62,8 @@ class InputValues:
             else InputSourceDraft(one.address)
             for one in self.listed
         ]
-        return InputDraft(TaskKind[self.kind.name], sources, self.warm and self.kind is Kind.LIVE)
+        warm = self.warm and self.kind is Kind.LIVE
+        return InputDraft(TaskKind[self.kind.name], sources, warm, self.connection.draft(self.usable))
 
 
 @dataclass(slots=True)
@@ -123,14 +139,11 @@ class AirValues:
     seen_slate: SlateView | None = None
 
     @classmethod
-    def of(cls, task: TaskView) -> "AirValues":
-        """That of a task that is to be changed."""
+    def of(cls, task: TaskView, *, is_new: bool = False) -> "AirValues":
+        """That of a task that is to be changed; ``is_new``: for another task."""
         rules = task.switching
         return cls(
-            [
-                InputValues(one.kind, [SourceValues.of(source) for source in one.sources], one.warm)
-                for one in task.inputs
-            ],
+            [InputValues.of(one, is_new=is_new) for one in task.inputs],
             SlateValues.of(task.slate),
             rules.switch_after_s,
             rules.return_after_s,
@@ -144,7 +157,7 @@ class AirValues:
     def copy(cls, task: TaskView, picture: str) -> "AirValues":
         """That of a new task like this one; the secrets in its addresses have to be typed again. ``picture``: that of
         its slate, as a data URL."""
-        values = cls.of(task)
+        values = cls.of(task, is_new=True)
         values.seen_inputs, values.seen_slate, values.slate.picture = (), None, picture
         return values
 
@@ -153,15 +166,18 @@ class AirValues:
         """Whether there is anything to show instead of the source."""
         return bool(self.inputs) or self.slate.kind is not None
 
-    def judge(self, judge: Judge, rules: AddressRules) -> None:
-        """Have each field judged."""
+    def judge(self, judge: Judge, rules: AddressRules) -> dict[str, Reason]:
+        """Field -> what is wrong with it; those that ``judge`` finds are not in it."""
+        found: dict[str, Reason] = {}
         known = [source.url for one in self.seen_inputs for source in one.sources]
         for number, one in enumerate(self.inputs):
             for index, source in enumerate(one.listed):
                 source.judge(judge, f"inputs[{number}].sources[{index}]", one.kind, known, rules)
+            found |= one.connection.find_problems(f"inputs[{number}].options", one.usable, rules)
         self.slate.judge(judge, self.seen_slate, rules)
         for name in ("switch_after_s", "return_after_s"):
             judge(f"switching.{name}", partial(self._check_seconds, name))
+        return found
 
     def draft(self) -> dict[str, Any]:
         """The fields of the draft. Raises InvalidField."""

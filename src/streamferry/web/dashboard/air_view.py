@@ -1,6 +1,6 @@
 """What is on air of a task with further inputs or a slate: which, why and since when; and the switch by hand."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from nicegui import ui
 
@@ -8,10 +8,10 @@ from streamferry.reasons import Reason
 from streamferry.relay.inputs.policy import SLATE, SWITCHING
 from streamferry.web.dashboard.frame import Visitor
 from streamferry.web.dashboard.page_actions import PageActions
-from streamferry.web.dashboard.show import name_and_place
+from streamferry.web.dashboard.show import connection_of, name_and_place
 from streamferry.web.dashboard.texts import Translate
 from streamferry.web.dashboard.widgets import attempt, card, time_at
-from streamferry.web.views import TaskView
+from streamferry.web.views import SourceView, TaskView
 
 #: What the rules say, among the choices.
 _AUTO = "auto"
@@ -93,7 +93,12 @@ class AirView:
         if isinstance(choice, str):
             assert task.slate is not None
             return task.slate.title or self._who.t(f"slate.{task.slate.kind.value}")
-        sources = task.inputs[choice - 1].sources if choice else task.sources
+        if not choice:
+            return self._named(task.sources)
+        one = task.inputs[choice - 1]
+        return "\n".join([self._named(one.sources), *filter(None, [connection_of(one.options, self._who.t)])])
+
+    def _named(self, sources: Sequence[SourceView]) -> str:
         name = name_and_place(sources[0].url)[0]
         return name if len(sources) == 1 else self._who.t("air.files", name=name, count=len(sources) - 1)
 
@@ -107,7 +112,7 @@ class AirView:
                 with ui.element("div").classes("line item-line"):
                     with ui.element("div").classes("grow"):
                         ui.label(name_of(choice, t)).classes("wrap")
-                        ui.label(about).classes("soft wrap")
+                        ui.label(about).classes("soft wrap note")
                     if choice != _AUTO:
                         self._chips[choice] = ui.label(t("air.now")).classes("chip s-streaming")
                     if self._who.session.can_write:

@@ -13,8 +13,8 @@ from streamferry.web.dashboard.widgets import icon_button
 
 
 class ConnectionEditor:
-    """``end``: ``source_options``, or the options of a destination. Shows what is ``usable`` on the addresses as they
-    are typed; all of it is hidden for files of this machine."""
+    """``end``: ``source_options``, or the options of a further input or of a destination. Shows what is ``usable`` on
+    the addresses as they are typed; all of it is hidden for files of this machine."""
 
     def __init__(
         self,
@@ -27,7 +27,8 @@ class ConnectionEditor:
         self._who, self._end, self._one, self._fields, self._usable = who, end, one, fields, usable
         self._parts: dict[str, ui.element] = {}
         t = who.t
-        hint = t("form.connection_of_source" if end == "source_options" else "form.connection_of_destination")
+        is_source = end == "source_options" or end.startswith("inputs")
+        hint = t("form.connection_of_source" if is_source else "form.connection_of_destination")
         self._fold = ui.expansion(t("form.connection"), caption=hint, value=one.is_set).classes("fold")
         with self._fold:
             with ui.element("div").classes("pair") as self._parts["proxy"]:

@@ -23,10 +23,12 @@ from streamferry.media.peer_options import (
 )
 from streamferry.media.url import REDACTED
 from streamferry.reasons import Code, InvalidPart, Reason, ReasonCode, Value
+from streamferry.relay.spec import LIVE_SCHEMES, VOD_SCHEMES
 from streamferry.tasks import checks
 from streamferry.tasks.checks import AddressRules
 from streamferry.tasks.errors import InvalidField
 from streamferry.tasks.options import OptionsDraft
+from streamferry.web.views import Kind
 
 #: Parameters of RTMP's connect, as RTMP names them.
 CONNECT_LABELS = {"flash_ver": "flashVer", "tc_url": "tcUrl", "swf_url": "swfUrl", "page_url": "pageUrl"}
@@ -142,6 +144,13 @@ def usable_for(end: End, texts: list[str], possible: Set[str]) -> frozenset[str]
     """Names of the options that have an effect on these addresses; while none is typed, on any ``possible`` one."""
     schemes = {"file" if text.startswith("/") else text.partition("://")[0].lower() for text in map(str.strip, texts)}
     return usable_options(end, (schemes & possible) or possible - DATAGRAMS)
+
+
+def usable_of_sources(kind: Kind, texts: list[str]) -> frozenset[str]:
+    """The same for the addresses of a source, or of a further input."""
+    if kind is Kind.LIVE:
+        return usable_for(End.LIVE, texts, LIVE_SCHEMES)
+    return usable_for(End.FILES, texts, VOD_SCHEMES)
 
 
 def _check_proxy(text: str, rules: AddressRules) -> None:

@@ -11,10 +11,9 @@ from datetime import datetime, tzinfo
 from functools import partial
 from typing import Any
 
-from streamferry.media.peer_options import End
 from streamferry.media.url import REDACTED
 from streamferry.reasons import Code, Reason
-from streamferry.relay.spec import LIVE_SCHEMES, VOD_SCHEMES, Codecs, Latency
+from streamferry.relay.spec import Codecs, Latency
 from streamferry.tasks import checks
 from streamferry.tasks.checks import AddressRules
 from streamferry.tasks.draft import CLEARABLE, CLEARED, SourceDraft, TaskDraft, WatermarkDraft
@@ -23,7 +22,7 @@ from streamferry.tasks.model import DEFAULT_GROUP, ContinueStrategy, TaskKind
 from streamferry.tasks.options import OptionsDraft
 from streamferry.tasks.texts import TEXTS
 from streamferry.web.dashboard.air_values import AirValues
-from streamferry.web.dashboard.connection_values import ConnectionValues, usable_for
+from streamferry.web.dashboard.connection_values import ConnectionValues, usable_of_sources
 from streamferry.web.dashboard.destination_values import (
     DestinationsValues,
     address_of,
@@ -155,7 +154,7 @@ class FormValues:
         to, server = (seen.destination, seen.destination_server) if seen else (None, None)
         found |= find_address_problems("destination", self, to, server, rules)
         found |= self.destinations.judge(judge, rules)
-        self.air.judge(judge, rules)
+        found |= self.air.judge(judge, rules)
         self.watch.judge(judge)
         for end, connection, usable in self._connections():
             found |= connection.find_problems(end, usable, rules)
@@ -218,9 +217,7 @@ class FormValues:
     @property
     def usable_options(self) -> dict[str, frozenset[str]]:
         """End -> names of the options that have an effect there, as the addresses stand now."""
-        typed = [one.url for one in self._listed]
-        is_live = self.kind is Kind.LIVE
-        sources = usable_for(End.LIVE, typed, LIVE_SCHEMES) if is_live else usable_for(End.FILES, typed, VOD_SCHEMES)
+        sources = usable_of_sources(self.kind, [one.url for one in self._listed])
         return {"source_options": sources, "destination_options": usable_at(self)}
 
     def _connections(self) -> list[tuple[str, ConnectionValues, frozenset[str]]]:

@@ -24,6 +24,7 @@ from streamferry.tasks.model import TaskDestination, TaskInput, TaskItem, TaskKi
 from streamferry.tasks.series import Series
 from streamferry.tasks.watching import decide_watch
 from streamferry.web.dashboard.air_values import InputValues
+from streamferry.web.dashboard.connection_values import ConnectionValues, HeaderValues
 from streamferry.web.dashboard.destination_values import FurtherDestination, shown_field
 from streamferry.web.dashboard.form_values import FormValues, SourceValues
 from streamferry.web.dashboard.platforms import PLATFORMS, platform_at
@@ -34,6 +35,7 @@ from streamferry.web.views import Kind, TaskView
 NOW = datetime(2026, 3, 1, 12, 0, 30, tzinfo=UTC)
 CLOCK = NOW.replace(tzinfo=None)
 ZONE = ZoneInfo("Asia/Shanghai")
+WEB = SourceValues("https://a.example/1.mp4")
 RULES = address_rules(Folders.of([Path("/films")]))
 
 
@@ -72,12 +74,21 @@ def spec(**changed: object) -> TaskSpec:
             ),
         ),
         "inputs": (
-            TaskInput(TaskKind.LIVE, (TaskItem(MediaUrl.parse("rtmp://b.example/live/y?token=hidden")),), True),
+            TaskInput(
+                TaskKind.LIVE,
+                (TaskItem(MediaUrl.parse("rtmp://b.example/live/y?token=hidden")),),
+                True,
+                PeerOptions(tc_url="rtmp://b.example/live?token=hidden", flash_ver="FMLE/3.0", keep_drift=True),
+            ),
             TaskInput(
                 TaskKind.VOD,
                 (
                     TaskItem(MediaUrl.parse("https://a.example/1.mp4?sig=hidden"), 5.0, 90.0),
-                    TaskItem(MediaUrl.parse("file:///films/2.mp4")),
+                    TaskItem(MediaUrl.parse("https://b.example/2.mp4")),
+                ),
+                options=PeerOptions(
+                    proxy=MediaUrl.parse("socks5h://user:hidden@proxy.example:1080"),
+                    headers=(("User-Agent", "a/1"), ("Cookie", "hidden")),
                 ),
             ),
         ),
@@ -136,6 +147,23 @@ def test_a_change_of_the_title_cleared_inputs_and_slate() -> None:
     assert after.title == "other"
 
 
+def test_options_stay_with_their_input() -> None:
+    """One that is taken away leaves its options to nobody; what was hidden of the other stays. Emptied, they are gone;
+    and on a file of this machine they have no effect, and are not sent."""
+    before = spec()
+    values = FormValues.of(shown(before), ZONE)
+    del values.air.inputs[0]
+    (after,) = saved(values, before).inputs
+    assert after == before.inputs[1]
+    one = values.air.inputs[0].connection
+    one.proxy, one.headers = "", []
+    assert saved(values, before).inputs[0].options == PeerOptions()
+    values = FormValues.of(shown(before), ZONE)
+    values.air.inputs[1].sources = [SourceValues("/films/1.mp4")]
+    assert values.air.inputs[1].usable == frozenset()
+    assert saved(values, before).inputs[1].options == PeerOptions()
+
+
 def test_what_the_content_is_watched_for_is_chosen_in_the_form() -> None:
     """A rule that is switched on has its defaults, one that is switched off is gone, a copy has all of them; and a
     number out of its range is refused at its field."""
@@ -179,10 +207,15 @@ def test_a_copy_has_all_of_it_and_asks_for_the_secrets_again() -> None:
         "destinations[2]",
         "destinations[2].options.tc_url",
         "inputs[0].sources[0].url",
+        "inputs[0].options.tc_url",
         "inputs[1].sources[0].url",
+        "inputs[1].options.proxy",
+        "inputs[1].options.headers[1].value",
     }
     values.sources[0].url = values.air.inputs[0].sources[0].url = "rtmp://a.example/live/z"
     values.air.inputs[1].sources[0].url = "https://a.example/1.mp4"
+    values.air.inputs[0].connection.connect["tc_url"] = values.air.inputs[1].connection.proxy = ""
+    values.air.inputs[1].connection.headers[1].value = "sid=new"
     second, third = values.destinations.others
     values.key = second.key = "NEW"
     third.destination, third.connection.connect["tc_url"] = "rtmp://c.example/live/new", ""
@@ -192,6 +225,8 @@ def test_a_copy_has_all_of_it_and_asks_for_the_secrets_again() -> None:
         (TaskKind.LIVE, True, 1),
         (TaskKind.VOD, False, 2),
     ]
+    assert after.inputs[0].options == PeerOptions(flash_ver="FMLE/3.0", keep_drift=True)
+    assert dict(after.inputs[1].options.headers) == {"User-Agent": "a/1", "Cookie": "sid=new"}
     roles = [
         [(one.id, one.name, one.enabled, one.latency, one.backup_of) for one in each.destinations]
         for each in (before, after)
@@ -266,6 +301,12 @@ def test_a_new_task_has_what_was_typed() -> None:
         ({"sources": [SourceValues("/films/1.mp4"), SourceValues("x")]}, "inputs[0].sources[1].url"),
         ({"sources": [SourceValues("/films/1.mp4", "9", "3")]}, "inputs[0].sources[0].end_s"),
         ({"kind": Kind.LIVE}, "inputs[0].sources[0].url"),
+        ({"sources": [WEB], "connection": ConnectionValues(proxy="h:80")}, "inputs[0].options.proxy"),
+        ({"sources": [WEB], "connection": ConnectionValues(bind="eth0")}, "inputs[0].options.bind"),
+        (
+            {"sources": [WEB], "connection": ConnectionValues(headers=[HeaderValues("Host", "a")])},
+            "inputs[0].options.headers[0].name",
+        ),
         ({"title": "x" * 101}, "slate.title"),
         ({"text": "a\0"}, "slate.text"),
         ({"color": "red"}, "slate.color"),

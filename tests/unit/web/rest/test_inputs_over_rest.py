@@ -264,6 +264,45 @@ async def test_the_compatible_api_takes_them_under_names_of_our_own(rest: Rest, 
         assert "Slate" not in item
 
 
+async def test_the_compatible_api_takes_options_of_inputs(rest: Rest, store: Store) -> None:
+    """Given, shown without what is secret, and sent back as shown; without them they stay, and an empty object clears
+    them. Errors have its names."""
+    api = await make_api(store, ApiSettings(rates=NO_LIMITS))
+    camera = {"Type": 0, "SrcAddr": "rtmp://b.example/live/two"}
+    films = {"Type": 1, "SrcAddrS": ["https://h.example/a.mp4"]}
+    of_camera = {"FlashVer": "FMLE/3.0", "TcUrl": f"rtmp://b.example/live?t={PLANTED}", "KeepDrift": 1}
+    headers = {"User-Agent": "a/1", "Cookie": PLANTED}
+    of_films = {"Proxy": f"socks5h://user:{PLANTED}@p.example:1080", "Headers": headers}
+    made = await rest.create(inputs=[])
+    task_id = made["task_id"]
+
+    async def update(*inputs: dict[str, Any]) -> list[dict[str, Any]]:
+        await api.call("UpdatePullToPushTask", {"TaskId": task_id, "Inputs": list(inputs)})
+        (item,) = (await api.call("ListPullToPushTask", {}))["List"]
+        assert PLANTED not in json.dumps(item)
+        return list(item["Inputs"])
+
+    async with api.client:
+        listed = await update({**camera, "Options": of_camera}, {**films, "Options": of_films})
+        assert listed[0]["Options"] == {"FlashVer": "FMLE/3.0", "TcUrl": "rtmp://b.example/live?***", "KeepDrift": 1}
+        assert listed[1]["Options"]["Headers"] == {"User-Agent": "a/1", "Cookie": "***"}
+        before = (await spec_of(rest, task_id)).more_inputs
+        assert before[1].options.to_json()["headers"]["Cookie"] == PLANTED
+        for again in (listed, [camera, films], [{**camera, "Options": of_camera}, films]):
+            await update(*again)
+            assert (await spec_of(rest, task_id)).more_inputs == before
+        assert (await update(films))[0]["Options"] == listed[1]["Options"]
+        assert "Options" not in (await update({**films, "Options": {}}))[0]
+        for wrong, field in (
+            ({**films, "Options": {"Proxy": "h:80"}}, "Inputs[0].Options.Proxy"),
+            ({**films, "Options": {"KeepDrift": 2}}, "Inputs[0].Options.KeepDrift"),
+            ({**films, "Options": {"Headers": {"Host": "a"}}}, "Inputs[0].Options.Headers"),
+            ({**camera, "Options": {"Bind": "eth0"}}, "Inputs[0].Options.Bind"),
+        ):
+            error = await api.refusal("UpdatePullToPushTask", {"TaskId": task_id, "Inputs": [wrong]})
+            assert field in json.dumps(error)
+
+
 async def test_inputs_that_differ_in_their_secrets_alone_can_be_sent_back(rest: Rest, store: Store) -> None:
     """A main and a backup ingest of one server look the same where they are shown; offsets stay over both APIs."""
     cameras = [{"kind": "live", "sources": [{"url": f"rtmp://cam.example/live/{PLANTED}{one}"}]} for one in "ab"]
