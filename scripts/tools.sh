@@ -14,7 +14,7 @@ has_gst() { compgen -G '/usr/lib/*/girepository-1.0/GstRtspServer-1.0.typelib' >
 has_postgresql() { compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null; }
 
 missing() {
-    if ! has ffmpeg || ! has ffprobe; then echo ffmpeg; fi
+    if ! has ffmpeg; then echo ffmpeg; fi
     if ! has nginx; then echo nginx; fi
     if ! has_rtmp_module; then echo libnginx-mod-rtmp; fi
     if ! has rtmpdump; then echo rtmpdump; fi

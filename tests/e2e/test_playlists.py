@@ -1,4 +1,4 @@
-"""Lists of unlike files, watermarked or not, through a real relay to nginx-rtmp, read back by ffprobe."""
+"""Lists of unlike files, watermarked or not, through a real relay to nginx-rtmp, read back."""
 
 import os
 import time

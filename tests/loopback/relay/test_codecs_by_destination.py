@@ -179,7 +179,7 @@ async def test_the_choice_stays_until_what_it_was_made_for_changes(relays, sourc
 
 @pytest.mark.parametrize(("listed", "codec"), [((), "7"), (("hvc1",), "hvc1")])
 async def test_a_list_is_prepared_as_its_destination_takes_it(relays, clips: ClipFactory, tmp_path, listed, codec):
-    """In one publish, from its beginning, and whole. H.264 is read with ffprobe."""
+    """In one publish, from its beginning, and whole. H.264 is read packet by packet."""
     items = [Item(MediaUrl.parse(clips("hevc").as_uri()), 0, 1)]
     async with Destination(listing(*listed)) as destination:
         running = relays.start_spec(RelaySpec.vod(items, destination.url(), loops=1, codecs=IF_NEEDED))
