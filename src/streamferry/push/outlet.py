@@ -70,8 +70,8 @@ class Outlet:
         #: Called with the tags that were sent, while there is a preview; bodies may be views.
         self.tap: Callable[[list[LaidTag]], None] | None = None
         #: Called at each visit with frames that are framed already, before they leave, while there are other
-        #: destinations; with how many there are, and the DTS of the last.
-        self.fan: Callable[[Framed, int, int], None] | None = None
+        #: destinations; with how many there are, the DTS of the last, and whether more follows in this visit.
+        self.fan: Callable[[Framed, int, int, bool], None] | None = None
         #: Set when all that is offered has to come as tags.
         self.needs_tags = False
         self._always_needs_tags = False
@@ -197,8 +197,11 @@ class Outlet:
             self._ended_ms = max(self.media_time_ms, self.queue.lost_to_ms, self._begun_ms) or None
         return session
 
-    def offer(self, tags: list[LaidTag]) -> None:
-        """Send what can be sent now, queue the rest. Raises DestinationError when the session is over."""
+    def offer(self, tags: list[LaidTag], *, goes_on: bool = False) -> None:
+        """Send what can be sent now, queue the rest. Raises DestinationError when the session is over.
+
+        ``goes_on``: more is offered in the same visit, and what has to wait is judged with that.
+        """
         session = self.session
         if self._forms is not None and session is not None:
             tags = self._forms.write(tags)
@@ -222,7 +225,8 @@ class Outlet:
             self._note_begun(tags)
         if queue:
             queue.put(tags)
-            self._drain(session)
+            if not goes_on:
+                self._drain(session)
         elif tags:
             taken = self._write(session, tags)
             if taken < len(tags):

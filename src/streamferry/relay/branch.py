@@ -91,10 +91,10 @@ class Branch:
         if self.outlet.session is not None:
             self.outlet.session.drop_late(unsent_bytes)
 
-    def offer(self, tags: list[LaidTag]) -> None:
-        """Send tags, or what waits."""
+    def offer(self, tags: list[LaidTag], *, goes_on: bool = False) -> None:
+        """Send tags, or what waits; see ``Outlet``."""
         try:
-            self.outlet.offer(tags)
+            self.outlet.offer(tags, goes_on=goes_on)
         except DestinationError as error:
             self.lose(error)
 
@@ -120,11 +120,14 @@ class Branch:
             self._lost.set_result(error)
 
 
-def pass_on(framed: Framed, count: int, last_ms: int, branches: Sequence[Branch]) -> None:
-    """Give the branches what the fast path has framed for the session of another one: so many frames, if any."""
+def pass_on(framed: Framed, count: int, last_ms: int, branches: Sequence[Branch], *, goes_on: bool) -> None:
+    """Give the branches what the fast path has framed for the session of another one: so many frames, if any.
+
+    ``goes_on``: the general path has more for them in this visit.
+    """
     if not count:
         for branch in branches:
-            branch.offer([])
+            branch.offer([], goes_on=goes_on)
         return
     framed.count, framed.last_ms = count, last_ms
     data = b"".join(framed.pieces)
@@ -141,4 +144,4 @@ def pass_on(framed: Framed, count: int, last_ms: int, branches: Sequence[Branch]
                 branch.offer_framed(place, own, framed)
                 continue
         tags = tags or framed.tags()
-        branch.offer(tags)
+        branch.offer(tags, goes_on=goes_on)

@@ -26,10 +26,10 @@ from streamferry.source.rtmp import RtmpReader
 from streamferry.timeline import Timeline
 from streamferry.timeline.tracks import MAX_FRAME_MS
 from streamferry.wire.flv import MAX_TAG_BYTES
-from streamferry.wire.rtmp.chunk import EXTENDED, MAX_MESSAGE_BYTES, swap_bytes
+from streamferry.wire.rtmp.chunk import EXTENDED, MAX_MESSAGE_BYTES, continuation, swap_bytes
 from streamferry.wire.rtmp.framed import Framed
 
-_AROUND_BODY_BYTES = 15
+_AROUND_BODY_BYTES, _HEADER_BYTES = 15, 11
 _STAMP_MASK = 0xFFFFFFFF
 
 # An FLV tag's type and size, its stamp with the extension byte, and the first two bytes of its body.
@@ -71,7 +71,7 @@ class FlvFastPath(ByteFastPath[FlvReader]):
             ms = (stamp_word >> 8) + base_ms
             if stamp_word & 0xFF:
                 ms += (stamp_word & 0xFF) << 24
-            if ms > until_ms or not MIN_BODY_BYTES <= size <= chunk_size:
+            if ms > until_ms or size < MIN_BODY_BYTES:
                 break
             if tag_type == VIDEO:
                 step_ms = ms - video_ms
@@ -86,11 +86,18 @@ class FlvFastPath(ByteFastPath[FlvReader]):
             else:
                 break
             if ms < EXTENDED:
-                write_header(view, start - 1, chunk | ms, size << 8 | tag_type, stream_word)
-                append(view[start - 1 : following - 4])
+                piece = start - 1
+                write_header(view, piece, chunk | ms, size << 8 | tag_type, stream_word)
             else:
+                piece = start + _HEADER_BYTES
                 append(pack_extended_header(chunk | EXTENDED, size << 8 | tag_type, stream_word, ms))
-                append(view[start + 11 : following - 4])
+            if size > chunk_size:
+                head = continuation(chunk >> 24, ms)
+                for at in range(start + _HEADER_BYTES + chunk_size, following - 4, chunk_size):
+                    append(view[piece:at])
+                    append(head)
+                    piece = at
+            append(view[piece : following - 4])
             if looks:
                 self.passed.append((tag_type, ms - base_ms, b""))
             last_type = tag_type
@@ -157,8 +164,8 @@ class RtmpFastPath(ByteFastPath[RtmpReader]):
                 following += (size - 1) // source_chunk_size * (step - source_chunk_size)
                 basic_header = 0xC0 | first >> 24 & 0x3F
                 if following > end:
-                    continuation = bytes((basic_header,)) + extended
-                    is_whole = size > MAX_MESSAGE_BYTES or not reader.is_left(view, body, end, size, continuation)
+                    left = bytes((basic_header,)) + extended
+                    is_whole = size > MAX_MESSAGE_BYTES or not reader.is_left(view, body, end, size, left)
                     break
                 at = body + source_chunk_size
                 while at < following:
@@ -171,7 +178,7 @@ class RtmpFastPath(ByteFastPath[RtmpReader]):
                 is_whole = size > MAX_MESSAGE_BYTES
                 break
             ms = stamp_ms + base_ms
-            if ms > until_ms or not MIN_BODY_BYTES <= size <= chunk_size:
+            if ms > until_ms or size < MIN_BODY_BYTES:
                 break
             if type_id == VIDEO:
                 step_ms = ms - video_ms
@@ -197,7 +204,16 @@ class RtmpFastPath(ByteFastPath[RtmpReader]):
                     append(pack_header(chunk | ms, size << 8 | type_id, stream_word))
                 else:
                     append(pack_extended_header(chunk | EXTENDED, size << 8 | type_id, stream_word, ms))
-            if size > source_chunk_size:
+            if size > chunk_size:
+                head, between = continuation(chunk >> 24, ms), 5 if extended else 1
+                ends = {*range(source_chunk_size, size, source_chunk_size), *range(chunk_size, size, chunk_size)}
+                for taken in sorted(ends):
+                    at = body + taken + (taken - 1) // source_chunk_size * between
+                    append(view[piece:at])
+                    if taken % chunk_size == 0:
+                        append(head)
+                    piece = at if taken % source_chunk_size else at + between
+            elif size > source_chunk_size:
                 for at in range(body + source_chunk_size, following, step):
                     append(view[piece:at])
                     piece = at + step - source_chunk_size

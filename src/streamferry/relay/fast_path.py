@@ -6,8 +6,8 @@ would send it in this visit:
     destination   an RTMP session that has sent a frame; nothing waits for it, and nobody else looks at what is sent
     feed          nothing adds frames, restamps them or looks at them in this pull: see ``LiveFeed``
     timeline      joined, with one clock; the first track of sound or of picture, open and begun in this session
-    frame         whole, of a kind that its first bytes tell and not to be encoded, in one RTMP chunk, and at most
-                  MAX_FRAME_MS after the last frame of its track; of an RTMP source: nothing lies between its chunks
+    frame         whole, of a kind that its first bytes tell and not to be encoded, and at most MAX_FRAME_MS after the
+                  last frame of its track; of an RTMP source: nothing lies between its chunks
 
 The loop ends before the first tag that is not simple and leaves it as it came: the general path goes on from there in
 the same visit. What is right is defined there, not here; ``tests/property/relay/test_fast_path.py`` holds both to the
@@ -202,7 +202,7 @@ class FastPath:
         )
         self.rest = rest
         if outlet.fan is not None:
-            outlet.fan(framed, count, (video_ms if last_type == VIDEO else audio_ms) + zero_ms)
+            outlet.fan(framed, count, (video_ms if last_type == VIDEO else audio_ms) + zero_ms, rest >= 0)
         if count:
             last_ms = video_ms if last_type == VIDEO else audio_ms
             framed.count = count

@@ -292,8 +292,8 @@ class LiveFlow(Flow):
         if self._feed is not None:
             self._feed.lead_to(lead.outlet)
 
-    def _pass_on(self, framed: Framed, count: int, last_ms: int) -> None:
-        pass_on(framed, count, last_ms, self._others)
+    def _pass_on(self, framed: Framed, count: int, last_ms: int, goes_on: bool) -> None:
+        pass_on(framed, count, last_ms, self._others, goes_on=goes_on)
 
     def attach_session(self, session: Session, now: float) -> "asyncio.Future[DestinationError]":
         """See ``Flow``."""

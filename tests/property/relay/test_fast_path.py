@@ -7,7 +7,7 @@ as little as it likes.
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import cycle, pairwise
 from typing import Any
 
@@ -41,7 +41,7 @@ from streamferry.wire.rtmp.session import ClientSession, ConnectRequested, PlayR
 
 MAX_VISITS = 120
 #: Where the bytes of a visit are in the scratch buffer, and the rest of the ones before.
-USED = slice(MAX_PULL_BYTES - 80_000, MAX_PULL_BYTES + 10_000)
+USED = slice(MAX_PULL_BYTES - 160_000, MAX_PULL_BYTES + 200_000)
 AV1_KEY = b"\x91av01"
 TWO_TRACKS = b"\xa6\x01hvc1\x00\x00\x00\x05first\x01\x00\x00\x06second"
 
@@ -491,6 +491,34 @@ def test_a_steady_stream_takes_it(chunking: Chunking | str | None, session_ms: i
     )
     assert general_laid == 3 + 3 * 200
     assert fast_laid < general_laid / 10
+
+
+@pytest.mark.parametrize(
+    "chunking",
+    [None, Chunking(), Chunking(65_536, (1,)), Chunking(60_000), Chunking(1 << 20)],
+    ids=["FLV", "RTMP", "chunks as ours", "shorter chunks", "longer chunks"],
+)
+def test_pictures_of_several_chunks_take_it(chunking: Chunking | None) -> None:
+    """As keyframes of a good stream are, and here most pictures; whatever destinations take of them."""
+    camera = Camera(1 << 24, gop=10)
+    film = camera.headers()
+    for camera.frame_bytes in (65_536, 65_537, 131_072, 140_000):
+        for _ in range(4):
+            film += camera.shoot()
+    further = [Further(), Further(session_ms=1 << 24)]
+    story = Story(film, chunking, cuts=[160_000], further=further)
+    fast_laid, general_laid = compare(story)
+    assert fast_laid < general_laid / 2
+    rooms = [1 << 30, 1 << 30, 70_000, 1 << 30, 70_013, 1 << 30, 1 << 30]
+    narrow = [replace(one, rooms=rooms[1:]) for one in further]
+    compare(replace(story, rooms=rooms, further=narrow, session_ms=1 << 24))
+
+
+@pytest.mark.parametrize("chunking", [None, Chunking()], ids=["FLV", "RTMP"])
+def test_what_waits_for_a_further_destination_is_judged_with_all_of_a_visit(chunking: Chunking | None) -> None:
+    """Its queue drops what is too old; stamps jump in the midst of a visit, and only what comes before is simple."""
+    tags = broadcast(0, [Odd(9, 0, None), Odd(7, 9_999, None)], is_blind=False)
+    compare(Story(tags, chunking, cuts=[2_000], rooms=[1 << 30], further=[Further([0, 1 << 30])]))
 
 
 @pytest.mark.parametrize("chunking", [None, Chunking()], ids=["FLV", "RTMP"])

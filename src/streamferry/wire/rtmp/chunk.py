@@ -294,6 +294,12 @@ def swap_bytes(word: int) -> int:
     return int.from_bytes(_pack_word(word), "little")
 
 
+def continuation(chunk_stream_id: int, stamp_ms: int) -> bytes:
+    """Header of each further chunk of a message that began with a type 0 header and this stamp, 32 bits at most."""
+    head = bytes((0xC0 | chunk_stream_id,))
+    return head if stamp_ms < EXTENDED else head + _pack_word(stamp_ms)
+
+
 def append_message(
     out: "list[bytes | memoryview]",
     chunk_stream_id: int,
@@ -311,26 +317,19 @@ def append_message(
     """
     size = len(body)
     stream_word = message_stream_id << 24 if message_stream_id < 256 else swap_bytes(message_stream_id)
-    if 0 <= stamp_ms < EXTENDED:
-        out.append(_pack_header(chunk_stream_id << 24 | stamp_ms, size << 8 | type_id, stream_word))
-        if size <= chunk_size:
-            out.append(body)
-            return
-        continuation = bytes((0xC0 | chunk_stream_id,))
-    else:
+    if not 0 <= stamp_ms < EXTENDED:
         stamp_ms &= _WRAP_MASK
-        continuation = bytes((0xC0 | chunk_stream_id,))
-        if stamp_ms < EXTENDED:
-            out.append(_pack_header(chunk_stream_id << 24 | stamp_ms, size << 8 | type_id, stream_word))
-        else:
-            first = chunk_stream_id << 24 | EXTENDED
-            out.append(_pack_extended_header(first, size << 8 | type_id, stream_word, stamp_ms))
-            continuation += _pack_word(stamp_ms)
-        if size <= chunk_size:
-            out.append(body)
-            return
+    if stamp_ms < EXTENDED:
+        out.append(_pack_header(chunk_stream_id << 24 | stamp_ms, size << 8 | type_id, stream_word))
+    else:
+        first = chunk_stream_id << 24 | EXTENDED
+        out.append(_pack_extended_header(first, size << 8 | type_id, stream_word, stamp_ms))
+    if size <= chunk_size:
+        out.append(body)
+        return
+    head = continuation(chunk_stream_id, stamp_ms)
     view = memoryview(body)
     out.append(view[:chunk_size])
     for position in range(chunk_size, size, chunk_size):
-        out.append(continuation)
+        out.append(head)
         out.append(view[position : position + chunk_size])

@@ -1,7 +1,7 @@
 """Frames that are messages of a publish session already: framed while they were laid, to be sent as they are.
 
-Made by ``ClientSession``, filled by ``relay.fast_path``, sent by ``push``. Each is one message in one chunk of type 0:
-what ``ClientSession.send_tags`` makes of the same frame.
+Made by ``ClientSession``, filled by ``relay.fast_path``, sent by ``push``. Each is one message whose first chunk is of
+type 0: what ``ClientSession.send_tags`` makes of the same frame.
 """
 
 from streamferry.media.stamps import signed_delta_ms
@@ -16,7 +16,7 @@ class Framed:
     __slots__ = ("chunk_size", "count", "last_ms", "pieces", "sound", "stream_word", "zero_ms")
 
     def __init__(self, zero_ms: int, chunk_size: int, message_stream_id: int) -> None:
-        #: Where the stamps of the session are 0, on the output clock, and the longest body that is one chunk.
+        #: Where the stamps of the session are 0, on the output clock, and how much of a body is one chunk.
         self.zero_ms = zero_ms
         self.chunk_size = chunk_size
         #: The message stream id as the last word of a header, where it is little-endian.
@@ -30,11 +30,11 @@ class Framed:
         self.sound = FRAME
 
     def frame(self, tags: list[LaidTag]) -> bytes:
-        """These frames as messages of its session; empty if one is from before it, or too long for one chunk."""
+        """These frames as messages of its session; empty if one is from before it."""
         pieces: list[bytes | memoryview] = []
         zero_ms, chunk_size, message_stream_id = self.zero_ms, self.chunk_size, swap_bytes(self.stream_word)
         for tag_type, dts_ms, body, _ in tags:
-            if dts_ms < zero_ms or len(body) > chunk_size:
+            if dts_ms < zero_ms:
                 return b""
             chunk_stream_id = CHUNK_STREAM_OF_TAG[tag_type]
             append_message(pieces, chunk_stream_id, tag_type, dts_ms - zero_ms, message_stream_id, body, chunk_size)
@@ -45,8 +45,11 @@ class Framed:
         data, at = memoryview(b"".join(self.pieces)), 0
         messages: list[bytes | memoryview] = []
         while at < len(data):
-            header_bytes = 16 if int.from_bytes(data[at + 1 : at + 4], "big") == EXTENDED else 12
-            end = at + header_bytes + int.from_bytes(data[at + 4 : at + 7], "big")
+            header_bytes, size = 12, int.from_bytes(data[at + 4 : at + 7], "big")
+            further_bytes = (size - 1) // self.chunk_size
+            if int.from_bytes(data[at + 1 : at + 4], "big") == EXTENDED:
+                header_bytes, further_bytes = 16, 5 * further_bytes
+            end = at + header_bytes + size + further_bytes
             messages.append(data[at:end])
             at = end
         return messages
@@ -55,9 +58,12 @@ class Framed:
         """The tags that they are made of, when they have to wait."""
         tags: list[LaidTag] = []
         for message in self.messages():
-            stamp_ms, body = int.from_bytes(message[1:4], "big"), message[12:]
+            stamp_ms, body, head_bytes = int.from_bytes(message[1:4], "big"), message[12:], 1
             if stamp_ms == EXTENDED:
-                stamp_ms, body = int.from_bytes(message[12:16], "big"), message[16:]
+                stamp_ms, body, head_bytes = int.from_bytes(message[12:16], "big"), message[16:], 5
+            if len(body) > self.chunk_size:
+                step = self.chunk_size + head_bytes
+                body = b"".join(body[at : at + self.chunk_size] for at in range(0, len(body), step))
             # Stamps are modulo 2^32, and no frame is half of that away from the last, before or after it.
             dts_ms = self.last_ms + signed_delta_ms(stamp_ms, self.last_ms - self.zero_ms)
             if message[7] != VIDEO:
