@@ -98,10 +98,13 @@ class Branch:
         except DestinationError as error:
             self.lose(error)
 
-    def offer_framed(self, place: Framed, data: bytes, of: Framed) -> None:
-        """Send the frames ``of`` that, which are ``data`` in its own session (``Outlet.place``)."""
+    def offer_framed(self, place: Framed, data: bytes, of: Framed, *, goes_on: bool) -> None:
+        """Send the frames ``of`` that, which are ``data`` in its own session (``Outlet.place``), or with what follows."""
         place.pieces.append(data)
         place.count, place.last_ms, place.sound = of.count, of.last_ms, of.sound
+        if goes_on:
+            self.outlet.framed = place
+            return
         try:
             self.outlet.send_framed(place)
         except DestinationError as error:
@@ -141,7 +144,7 @@ def pass_on(framed: Framed, count: int, last_ms: int, branches: Sequence[Branch]
                 tags = tags or framed.tags()
                 own = made[form] = place.frame(tags)
             if own:
-                branch.offer_framed(place, own, framed)
+                branch.offer_framed(place, own, framed, goes_on=goes_on)
                 continue
         tags = tags or framed.tags()
         branch.offer(tags, goes_on=goes_on)
