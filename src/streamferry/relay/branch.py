@@ -99,7 +99,7 @@ class Branch:
             self.lose(error)
 
     def offer_framed(self, place: Framed, data: bytes, of: Framed, *, goes_on: bool) -> None:
-        """Send the frames ``of`` that, which are ``data`` in its own session (``Outlet.place``), or with what follows."""
+        """Send the frames ``of`` that, which are ``data`` in its own session (``Outlet.place``)."""
         place.pieces.append(data)
         place.count, place.last_ms, place.sound = of.count, of.last_ms, of.sound
         if goes_on:
