@@ -19,8 +19,12 @@ class Front(ThreadingTCPServer):
 
     daemon_threads = True
 
-    def __init__(self, upstream: tuple[str, int]) -> None:
+    def __init__(self, upstream: tuple[str, int], listening: socket.socket | None = None) -> None:
+        """``listening``: where, if not on the loopback."""
         super().__init__(("127.0.0.1", 0), _Handler)
+        if listening is not None:
+            self.socket.close()
+            self.socket, self.server_address = listening, listening.getsockname()
         self.upstream = upstream
         self.bytes_in = 0
         self.passing, self.answering = _set(), _set()
@@ -95,10 +99,13 @@ def _set() -> Event:
 
 
 @contextmanager
-def front(upstream: str, authority: trustme.CA | None = None) -> Iterator[Front]:
-    """A front before ``host:port``; with an authority it takes TLS and has a certificate of that."""
+def front(
+    upstream: str, authority: trustme.CA | None = None, listening: socket.socket | None = None
+) -> Iterator[Front]:
+    """A front before ``host:port``; with an authority it takes TLS and has a certificate of that. ``listening``: where,
+    if not on the loopback."""
     host, _, port = upstream.rpartition(":")
-    with Front((host, int(port))) as one:
+    with Front((host, int(port)), listening) as one:
         if authority is not None:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             authority.issue_cert("127.0.0.1").configure_cert(context)

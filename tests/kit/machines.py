@@ -11,6 +11,7 @@ from pathlib import Path
 from cryptography.fernet import Fernet
 
 from kit.front import Front, front
+from kit.networks import TwoCables
 from kit.postgresql import PostgreSql
 from kit.programs import STREAMFERRY, Program
 from kit.service_program import ServiceProgram
@@ -111,8 +112,10 @@ async def machines(
     settings: Mapping[str, str] | None = None,
     labels: Mapping[str, str] | None = None,
     environments: Mapping[str, Mapping[str, str]] | None = None,
+    apart: Mapping[str, TwoCables] | None = None,
 ) -> AsyncIterator[Machines]:
-    """All ready. ``environments``: those of some workers, which are then not forked but started.
+    """All ready. ``environments``: those of some workers, which are then not forked but started. ``apart``: where some
+    run; their way to the database begins at the near end.
 
     At the end no program may have told a traceback.
     """
@@ -130,9 +133,18 @@ async def machines(
                 await asyncio.to_thread(service.wait_ready)
         running: dict[str, WorkerMachine] = {}
         for name in workers:
-            way = stack.enter_context(front(f"127.0.0.1:{server.port}"))
-            store = url.replace(str(server.port), str(way.port))
-            command: list[str | Path] = [STREAMFERRY, "worker", "--data-dir", home / name, "--store", store]
+            cables = (apart or {}).get(name)
+            way = stack.enter_context(front(f"127.0.0.1:{server.port}", listening=cables.near if cables else None))
+            store = url.replace(f"127.0.0.1:{server.port}", ":".join(map(str, way.server_address)))
+            command: list[str | Path] = [
+                *(cables.prefix if cables else ()),
+                STREAMFERRY,
+                "worker",
+                "--data-dir",
+                home / name,
+                "--store",
+                store,
+            ]
             command += ["--id", name, *map(str, options)]
             command += ["--label", labels[name]] if labels else []
             (home / name).mkdir()

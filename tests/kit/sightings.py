@@ -6,6 +6,7 @@ in this process takes all streams; a stream's name is the application of its add
 
 import asyncio
 import hashlib
+import socket
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
@@ -75,13 +76,16 @@ class _Meter(StreamMeter):
 
 
 class Sightings:
-    """Async context manager. ``url(name)`` is where to push; ``of(name)`` what came, a session after the other."""
+    """Async context manager. ``url(name)`` is where to push; ``of(name)`` what came, a session after the other.
 
-    def __init__(self, frames: KnownFrames) -> None:
+    ``listening``: where, if not on the loopback."""
+
+    def __init__(self, frames: KnownFrames, listening: socket.socket | None = None) -> None:
         self.frames = frames
         #: Names that had two publishers at once.
         self.doubled: set[str] = set()
-        self._receiver = Receiver(on_stream=self._note)
+        self._receiver = Receiver(on_stream=self._note, listening=listening)
+        self._host = listening.getsockname()[0] if listening else "127.0.0.1"
         self._sessions: dict[str, list[Session]] = {}
         self._of_stream: dict[ReceivedStream, Session] = {}
 
@@ -94,7 +98,7 @@ class Sightings:
 
     def url(self, name: str) -> str:
         """RTMP address of a stream."""
-        return f"rtmp://127.0.0.1:{self._receiver.port}/{name}/key"
+        return f"rtmp://{self._host}:{self._receiver.port}/{name}/key"
 
     def of(self, name: str) -> list[Session]:
         """All its sessions, oldest first."""

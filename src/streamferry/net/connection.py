@@ -25,6 +25,7 @@ from time import CLOCK_BOOTTIME, clock_gettime
 from typing import Protocol
 
 from streamferry.net.fence import Fence
+from streamferry.net.half_open import Ends
 from streamferry.net.tcp_info import TcpInfo, tcp_info
 
 #: What a connection sends: pieces gathered by one system call.
@@ -160,6 +161,15 @@ class Connection:
         if self._fd < 0:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         return int.from_bytes(ioctl(self._fd, TIOCOUTQ, _FOUR_BYTES), byteorder)
+
+    def ends(self) -> Ends | None:
+        """Of one whose peer has not acknowledged all that was sent; None for others, and for one that is closed."""
+        try:
+            if self.unacked_bytes():
+                return Ends(self._sock.getsockname(), self._sock.getpeername())
+        except OSError:
+            pass
+        return None
 
     def tcp_info(self) -> TcpInfo | None:
         """How the connection is doing; None if it is broken."""

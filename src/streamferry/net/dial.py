@@ -8,7 +8,7 @@ import os
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache, partial
 from ipaddress import ip_address
@@ -19,6 +19,7 @@ from streamferry.media.peer_options import NO_OPTIONS, PeerOptions
 from streamferry.media.url import MediaUrl
 from streamferry.net.connection import Connection, TlsConnection
 from streamferry.net.fence import Fence
+from streamferry.net.half_open import Ends
 from streamferry.net.proxy import ask_proxy
 from streamferry.net.race import Address, in_order, race, remember
 from streamferry.net.resolver import is_silent, look_up
@@ -61,6 +62,9 @@ class DialOptions(TypedDict):
 
 # What SOCKS5 counts with a byte (RFC 1928, 5); names of DNS are no longer.
 _MAX_HOST_BYTES = 253
+# How long it may take from the port that a connection had: a SYN that is lost, or answered as half open, is sent again
+# after 1 s.
+_AGAIN_S = 2.5
 # Linux, ip(7): the port is chosen when connecting, so that one local address is good for more than 64 k connections.
 _IP_BIND_ADDRESS_NO_PORT = 24
 
@@ -86,16 +90,18 @@ async def dial(
     deadlines: Deadlines,
     allow: AllowAddress | None = None,
     options: PeerOptions = NO_OPTIONS,
+    again: Ends | None = None,
 ) -> Connection:
     """Connect to ``host:port``, with TLS when ``tls`` is given; from the address and through the proxy of ``options``.
 
+    ``again``: the ends that a connection had which the peer may still have open; then from the same port, if it can be.
     Raises PeerUnreachable, which names the step, and PeerRejected where a proxy refuses.
     """
     peer = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     if options.proxy is None:
-        sock = await _reach(host, port, deadlines, allow, options.bind)
+        sock = await _reach(host, port, deadlines, allow, options.bind, again)
     else:
-        sock = await _reach_through(options.proxy, host, port, deadlines, allow, options.bind)
+        sock = await _reach_through(options.proxy, host, port, deadlines, allow, options.bind, again)
     if tls is None:
         return Connection(sock, peer, deadlines.fence)
     async with step(Reason.of(Code.STEP_TLS, peer=peer), deadlines.tls):
@@ -109,13 +115,16 @@ async def dial_url(
     tls: ssl.SSLContext | None = None,
     allow: AllowAddress | None = None,
     options: PeerOptions = NO_OPTIONS,
+    again: Ends | None = None,
 ) -> Connection:
     """Connect to where an address points, with TLS if its scheme has it. Otherwise as :func:`dial`."""
     context = (tls or client_context()) if url.uses_tls else None
-    return await dial(url.host, url.port, tls=context, deadlines=deadlines, allow=allow, options=options)
+    return await dial(url.host, url.port, tls=context, deadlines=deadlines, allow=allow, options=options, again=again)
 
 
-async def _reach(host: str, port: int, deadlines: Deadlines, allow: AllowAddress | None, bind: str) -> socket.socket:
+async def _reach(
+    host: str, port: int, deadlines: Deadlines, allow: AllowAddress | None, bind: str, again: Ends | None
+) -> socket.socket:
     peer = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     addresses = await resolve(host, port, deadlines=deadlines, allow=allow)
     connecting = Reason.of(Code.STEP_CONNECTING, peer=peer)
@@ -126,14 +135,20 @@ async def _reach(host: str, port: int, deadlines: Deadlines, allow: AllowAddress
             why = Reason.of(Code.PEER_BIND_FAMILY, bind=bind)
             raise PeerUnreachable(Code.PEER_STEP_FAILED, step=connecting, why=why)
     async with step(connecting, deadlines.connect):
-        start = partial(_connect, bind=bind) if bind else _connect
+        start = partial(_connect, bind=bind, again=again) if bind or again else _connect
         address, sock = await race(in_order(host, port, addresses), start, socket.socket.close)
     remember(host, port, address)
     return sock
 
 
 async def _reach_through(
-    proxy: MediaUrl, host: str, port: int, deadlines: Deadlines, allow: AllowAddress | None, bind: str
+    proxy: MediaUrl,
+    host: str,
+    port: int,
+    deadlines: Deadlines,
+    allow: AllowAddress | None,
+    bind: str,
+    again: Ends | None,
 ) -> socket.socket:
     """The egress policy judges the proxy and the target. So under a policy names are resolved here, and the proxy is
     given the address that was judged: it might resolve the name to another one."""
@@ -149,7 +164,7 @@ async def _reach_through(
         if not is_name:
             why = Reason.of(Code.PEER_NOT_A_HOST_NAME)
             raise PeerUnreachable(Code.PEER_STEP_FAILED, step=Reason.of(Code.STEP_RESOLVING, host=host[:100]), why=why)
-    sock = await _reach(proxy.host, proxy.port, deadlines, allow, bind)
+    sock = await _reach(proxy.host, proxy.port, deadlines, allow, bind, again)
     try:
         async with step(Reason.of(Code.STEP_PROXY, proxy=proxy.authority, host=host), deadlines.response):
             await ask_proxy(sock, proxy, target, port)
@@ -198,14 +213,21 @@ async def step(name: Reason, seconds: float) -> AsyncIterator[None]:
         raise kind(Code.PEER_STEP_FAILED, step=name, why=_reason(error)) from error
 
 
-async def _connect(place: Address, bind: str = "") -> socket.socket:
+async def _connect(place: Address, bind: str = "", again: Ends | None = None) -> socket.socket:
+    if again is not None and again.remote == place[1]:
+        with suppress(OSError):
+            async with asyncio.timeout(_AGAIN_S):
+                return await _connect_from(place, lambda sock: _bind_again(sock, again))
+    return await _connect_from(place, lambda sock: _bind(sock, bind) if bind else None)
+
+
+async def _connect_from(place: Address, take_end: Callable[[socket.socket], None]) -> socket.socket:
     family, address = place
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if bind:
-            _bind(sock, bind)
+        take_end(sock)
         await asyncio.get_running_loop().sock_connect(sock, address)
     except BaseException:
         sock.close()
@@ -222,6 +244,12 @@ def _bind(sock: socket.socket, address: str) -> None:
         reason = system_reason(error.errno)
     # Not as its consequence: what is missing is not what a machine runs out of, but what the task asked for.
     raise PeerUnreachable(Code.PEER_BIND, bind=address, why=reason)
+
+
+def _bind_again(sock: socket.socket, again: Ends) -> None:
+    """Raises OSError: others may have the port by now, and this machine another address."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.bind(again.local)
 
 
 async def _secure(sock: socket.socket, peer: str, host: str, tls: ssl.SSLContext, fence: Fence) -> Connection:

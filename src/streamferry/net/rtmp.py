@@ -33,6 +33,7 @@ from streamferry.media.peer_options import NO_OPTIONS
 from streamferry.media.url import MediaUrl
 from streamferry.net.connection import Connection, TlsConnection
 from streamferry.net.dial import Deadlines, DialOptions, dial_url, step
+from streamferry.net.half_open import find_half_open, forget_half_open
 from streamferry.reasons import Code, Reason, Value
 from streamferry.wire.rtmp.client import MAX_TALK
 from streamferry.wire.rtmp.connect import is_taken
@@ -143,6 +144,7 @@ class _Opening:
                 answer = await _set_up(connection, session, self._purpose, self._network["deadlines"], self._needs)
                 if answer is None:
                     _remember(self._url, asked_as)
+                    forget_half_open(self._url)
                     return RtmpLink(connection, session)
                 self._adapt(answer, connection.peer)
             except PeerUnreachable:
@@ -158,7 +160,8 @@ class _Opening:
 
     async def _dial(self) -> Connection:
         try:
-            return await dial_url(self._place.server, **self._network)
+            again = find_half_open(self._url) if self._purpose is Purpose.PUBLISH else None
+            return await dial_url(self._place.server, again=again, **self._network)
         except PeerForbidden as error:
             if not self._redirects:
                 raise

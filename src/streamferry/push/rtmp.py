@@ -21,6 +21,7 @@ from streamferry.media.tag import LaidTag
 from streamferry.media.url import MediaUrl
 from streamferry.net.connection import Buffers, SendableFile
 from streamferry.net.dial import DialOptions
+from streamferry.net.half_open import note_half_open
 from streamferry.net.rtmp import RtmpLink, note_move, open_publish
 from streamferry.push.forms import Forms
 from streamferry.push.peer_errors import as_destination_errors
@@ -349,6 +350,8 @@ class RtmpSession:
 
     def abort(self) -> None:
         """Reset at once, discarding what the peer has not received yet. Closing again does nothing."""
+        if (ends := self._connection.ends()) is not None:
+            note_half_open(self._session.url, ends)
         self._connection.reset()
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import socket
 from collections.abc import Callable
 from types import TracebackType
 
@@ -39,7 +40,7 @@ class ReceivedStream:
 class Receiver:
     """Async context manager: an RTMP server on ``host:port`` (0: any free port) that takes any app and key.
 
-    Beyond ``max_connections``, who comes is closed at once.
+    Beyond ``max_connections``, who comes is closed at once. ``listening``: a socket that listens, instead.
     ``on_stream`` is called when a stream begins and again when it has ended.
     """
 
@@ -50,11 +51,13 @@ class Receiver:
         *,
         on_stream: Callable[[ReceivedStream], None] | None = None,
         max_connections: int = MAX_CONNECTIONS,
+        listening: socket.socket | None = None,
     ) -> None:
         self._host = host
         self._port = port
         self._on_stream = on_stream
         self._max_connections = max_connections
+        self._listening = listening
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
         #: The streams seen since the start, oldest first; the first that ended are forgotten beyond a thousand.
@@ -66,7 +69,10 @@ class Receiver:
         return self._port
 
     async def __aenter__(self) -> "Receiver":
-        self._server = await asyncio.start_server(self._serve, self._host, self._port)
+        if self._listening is None:
+            self._server = await asyncio.start_server(self._serve, self._host, self._port)
+        else:
+            self._server = await asyncio.start_server(self._serve, sock=self._listening)
         self._port = self._server.sockets[0].getsockname()[1]
         return self
 
