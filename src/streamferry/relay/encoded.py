@@ -26,7 +26,7 @@ from streamferry.media.errors import (
     SourceUnreachable,
 )
 from streamferry.media.stamps import to_wire_ms
-from streamferry.media.tag import AUDIO, KEYFRAME, SCRIPT, VIDEO, LaidTag
+from streamferry.media.tag import AUDIO, KEYFRAME, SCRIPT, VIDEO, LaidTag, Tag
 from streamferry.media.url import MediaUrl
 from streamferry.net.child import ChildError
 from streamferry.net.ffmpeg import FLV_OUTPUT, Ffmpeg
@@ -104,6 +104,23 @@ class EncodedFeed:
     def bytes_in(self) -> int:
         """Bytes received from the source in this session."""
         return self._source.feed.bytes_in
+
+    @property
+    def has_laid(self) -> bool:
+        """See ``relay.feed.LiveFeed``."""
+        return self._encoded.has_laid
+
+    @property
+    def source_headers(self) -> list[Tag]:
+        """What a viewer needs before the next frame, silence that was made among it."""
+        return [(tag[0], 0, bytes(tag[2])) for tag in self._timeline.headers]
+
+    def lay_apart(self) -> None:
+        """It is off the air: from its next keyframe on it is laid on a timeline of its own."""
+        headers, self._timeline = self.source_headers, Timeline()
+        self._timeline.begin_live()
+        self._timeline.lay(headers, [])
+        self._encoded.lay_on(self._timeline)
 
     @property
     def media_at(self) -> float:

@@ -227,6 +227,10 @@ class LiveFeed:
         made = AUDIO if self._silence is not None else None
         return [(tag[0], 0, tag[2]) for tag in self._timeline.headers if tag[0] != made]
 
+    def lay_on(self, timeline: Timeline) -> None:
+        """Lay what comes on another timeline. It must have no fast path."""
+        self._timeline = timeline
+
     def read_from(self, inlet: LiveInlet) -> None:
         """See ``source.shared.SoleFeed``: from here on nothing is simple."""
         self._close_fast_path()

@@ -231,6 +231,10 @@ class LiveFlow(Flow):
         self.visit(now)
         return self._feed_lost
 
+    def replace_feed(self, feed: Feed) -> None:
+        """Pull the same session in another way from now on."""
+        self._feed = feed
+
     def release_feed(self) -> None:
         """Stop pulling, but leave the feed as it is: it is its owner's again, and another follows at once."""
         if self._feed is not None:

@@ -82,7 +82,7 @@ class Relay:
     def status(self) -> RelayStatus:
         """The latest status, at most about half a second old."""
         status = self._crashed or self._run.status
-        if self._spec.kind is self._run.kind:
+        if self._spec.has_list_flow is self._run.has_list_flow:
             return status
         # The position of the ending run is none in its successor.
         return replace(status, playhead=None, item_end_ms=None)
@@ -133,7 +133,7 @@ class Relay:
         """
         is_elsewhere = spec.destination != self._spec.destination
         self._spec = spec
-        if spec.kind is self._run.kind:
+        if spec.has_list_flow is self._run.has_list_flow:
             self._run.update(spec)
         else:
             if not self._stopping.is_set():
@@ -203,7 +203,7 @@ class Relay:
     @property
     def _is_renewed(self) -> bool:
         """Whether another run follows the present one, because the spec asks for one of the other kind."""
-        return self._spec.kind is not self._run.kind and not self._stopping.is_set()
+        return self._spec.has_list_flow is not self._run.has_list_flow and not self._stopping.is_set()
 
     def _notify(self, status: RelayStatus) -> None:
         if status.final and self._is_renewed:

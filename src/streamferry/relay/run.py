@@ -1,8 +1,8 @@
 """RelayRun: one run of one spec, from the first connect to its end.
 
 Here is what happens rarely: beginning, changing, ending. Steady media moves in ``flow``, driven by the beat. In the
-run's TaskGroup there is a keeper for each end: ``live_keeper`` or ``list_keeper``, and a ``destination_keeper`` for
-each destination. They meet only in the flow, so a source that comes back finds the publish session open, and a
+run's TaskGroup there is a keeper for each end: ``live_end`` or ``list_keeper``, and a ``destination_keeper`` for each
+destination. They meet only in the flow, so a source that comes back finds the publish session open, and a
 destination that comes back finds the source running. A changed spec restarts the keepers that it concerns, no others.
 """
 
@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from streamferry.media.errors import Fault
@@ -27,11 +28,11 @@ from streamferry.relay.inputs.keeper import InputsKeeper
 from streamferry.relay.keeper import Claim, RunContext, SourceKeeper
 from streamferry.relay.list_flow import ListFlow
 from streamferry.relay.list_keeper import ListKeeper
-from streamferry.relay.live_keeper import LiveKeeper
+from streamferry.relay.live_end import LiveEnd
 from streamferry.relay.network import Network
 from streamferry.relay.prepared_list import PreparedList
 from streamferry.relay.preview import Preview, Viewer
-from streamferry.relay.spec import Codecs, RelaySpec, RunKind
+from streamferry.relay.spec import Codecs, RelaySpec
 from streamferry.relay.status import (
     Found,
     ItemChange,
@@ -78,9 +79,10 @@ class RelayRun:
         ``claim``: see ``RunContext``."""
         self._beat = beat
         self._on_change = on_change
-        kind = self.kind = spec.kind
+        #: See ``RelaySpec``: it stays for the whole run.
+        self.has_list_flow = spec.has_list_flow
         flow = (
-            ListFlow(Outlet(), self._inspect) if kind is RunKind.LIST else LiveFlow(Timeline(), Outlet(), self._inspect)
+            ListFlow(Outlet(), self._inspect) if self.has_list_flow else LiveFlow(Timeline(), Outlet(), self._inspect)
         )
         self._flow: Flow = flow
         self._taps = Taps(flow.outlet)
@@ -102,10 +104,9 @@ class RelayRun:
         self._source: SourceKeeper
         if isinstance(flow, ListFlow):
             self._source = ListKeeper(self._context, flow, PreparedList(store), on_item, on_extra=self._note_extra)
-        elif kind is RunKind.LIVE:
-            self._source = LiveKeeper(self._context, flow, scratch)
         else:
-            self._source = InputsKeeper(self._context, flow, scratch, store, beat, on_item, on_switch)
+            make_inputs = partial(InputsKeeper, self._context, flow, scratch, store, beat, on_item, on_switch)
+            self._source = LiveEnd(self._context, flow, scratch, make_inputs)
         # What was asked for; what the context has may have been decided for its destinations (``_encode``).
         self._wanted = spec
         self._encodes = False
@@ -114,7 +115,7 @@ class RelayRun:
             flow.encode = self._encode
         self._destinations = RunDestinations(self._context, flow, self._source)
         self._limits_changed = asyncio.Event()
-        self._verdict: Verdict = (State.PREPARING if kind is RunKind.LIST else State.CONNECTING, None, None)
+        self._verdict: Verdict = (State.PREPARING if self.has_list_flow else State.CONNECTING, None, None)
         # What was reported last: of the first destination, and of each if there are several.
         self._reported: tuple[Verdict, ...] = (self._verdict,)
         # What is wrong with the content, now and as it was reported.
@@ -139,7 +140,7 @@ class RelayRun:
         """The same, with what is on air of several inputs."""
         if self._context.on_air is None:
             return status
-        if self.kind is RunKind.LIST:
+        if self.has_list_flow:
             return replace(status, on_air=self._context.on_air)
         first = self._context.first_list
         return replace(
@@ -260,7 +261,7 @@ class RelayRun:
     def _join_beat(self) -> None:
         """Be visited as often as the spec asks for."""
         spec = self._context.spec
-        self._beat.add(self._flow, FILE_VISITS if self.kind is RunKind.LIST else spec.visits)
+        self._beat.add(self._flow, FILE_VISITS if self.has_list_flow else spec.visits)
 
     async def run(self) -> RelayStatus:
         """Relay until the end; return the final status. An exception is a bug of ours."""

@@ -140,14 +140,6 @@ class Input:
     options: PeerOptions = NO_OPTIONS
 
 
-class RunKind(Enum):
-    """What makes a run: one live source, one list of files to one destination, or anything with more than that."""
-
-    LIVE = "live"
-    LIST = "list"
-    INPUTS = "inputs"
-
-
 @dataclass(frozen=True, slots=True)
 class RelaySpec:
     """Source, destination and limits of one relay. Build it with :meth:`live` or :meth:`vod`.
@@ -252,11 +244,15 @@ class RelaySpec:
             raise InvalidPart("input", Code.FIELD_NO_SUCH_INPUT, count=len(self.more_inputs))
 
     @property
-    def kind(self) -> RunKind:
-        """What kind of run it needs."""
-        if self.more_inputs or self.slate is not None or (self.others and not self.is_live):
-            return RunKind.INPUTS
-        return RunKind.LIVE if self.is_live else RunKind.LIST
+    def is_plain(self) -> bool:
+        """Whether one live source, or list, is all that there may be to show."""
+        return not self.more_inputs and self.slate is None
+
+    @property
+    def has_list_flow(self) -> bool:
+        """Whether it is one list to one destination, which has a flow of its own: all else runs on that of live
+        sources."""
+        return self.is_plain and not self.is_live and not self.others
 
     @property
     def inputs(self) -> tuple[Input, ...]:

@@ -32,6 +32,7 @@ from streamferry.tasks.destinations import as_shown
 from streamferry.tasks.errors import InvalidField
 from streamferry.tasks.model import TaskInput, TaskItem, TaskKind, TaskSpec
 from streamferry.tasks.options import Cleared, OptionsDraft, decide_options
+from streamferry.tasks.series import Window
 
 #: Of the picture of a slate, which is kept in the task's own row.
 MAX_SLATE_PICTURE_BYTES = 256 << 10
@@ -246,7 +247,8 @@ def keep_pinned(
 
 def pin(spec: TaskSpec, which: int | None) -> TaskSpec:
     """The task with that input, or the slate, on air by hand; None: by the rules again. Raises InvalidField."""
-    _require_inputs(spec, "input")
+    if not spec.inputs and spec.slate is None:
+        raise InvalidField("input", Code.FIELD_NO_INPUTS)
     is_there = which is None or (which <= len(spec.inputs) if which != SLATE else spec.slate is not None)
     if not is_there:
         raise InvalidField("input", Code.FIELD_NO_SUCH_INPUT, count=len(spec.inputs))
@@ -255,14 +257,24 @@ def pin(spec: TaskSpec, which: int | None) -> TaskSpec:
 
 def insert(spec: TaskSpec, source: InputSourceDraft, at: datetime, now: datetime, rules: AddressRules) -> TaskSpec:
     """The task with the order to play a file over what is on air, at that time. Raises InvalidField."""
-    if spec.kind is TaskKind.LIVE:
-        _require_inputs(spec, "url")
     item = _read_item(source, rules)
-    if (at - now).total_seconds() < -ORDER_STALE_S:
-        raise InvalidField("at", Code.FIELD_IN_THE_PAST)
-    if at - now > MOST_AHEAD or (spec.series is None and at >= spec.end_at):
-        raise InvalidField("at", Code.FIELD_INSERT_TOO_LATE)
+    _check_time(spec, at, now)
     return _ordered(spec, Order(0, at.timestamp(), item), now, "at")
+
+
+def _check_time(spec: TaskSpec, at: datetime, now: datetime) -> None:
+    """A time at which nothing of the task is on air would never come."""
+    stale = timedelta(seconds=ORDER_STALE_S)
+    if at < now - stale:
+        raise InvalidField("at", Code.FIELD_IN_THE_PAST)
+    series = spec.series
+    windows = series.windows(at) if series is not None else [Window(spec.start_at, spec.end_at)]
+    window = next((one for one in windows if one.end_at > at), None)
+    if at - now > MOST_AHEAD or window is None:
+        raise InvalidField("at", Code.FIELD_INSERT_TOO_LATE)
+    opens_at = series.slate_from if series is not None and series.slate_from is not None else window.start_at
+    if at < opens_at - stale:
+        raise InvalidField("at", Code.FIELD_INSERT_TOO_EARLY)
 
 
 def queue(spec: TaskSpec, source: InputSourceDraft, now: datetime, rules: AddressRules) -> TaskSpec:
@@ -296,9 +308,7 @@ def waiting_inserts(spec: TaskSpec, now: datetime, *, plays_one: bool) -> tuple[
 
 
 def skip(spec: TaskSpec, now: datetime) -> TaskSpec:
-    """The task with the order to end what plays now of a list, or what was inserted. Raises InvalidField."""
-    if spec.kind is not TaskKind.VOD:
-        _require_inputs(spec, "task_id")
+    """The task with the order to end what plays of a list, or what was inserted, if anything. Raises InvalidField."""
     return _ordered(spec, Order(0, now.timestamp()), now, "task_id")
 
 
@@ -313,8 +323,3 @@ def _ordered(spec: TaskSpec, order: Order, now: datetime, field: str) -> TaskSpe
     waiting = [one for one in spec.orders if one.item is not None and not one.is_done and one.at >= forgotten_at]
     kept = tuple(one for one in spec.orders if one in alive or one in waiting[-MAX_ORDERS:] or one.number == last)
     return replace(spec, orders=(*kept, replace(order, number=last + 1)))
-
-
-def _require_inputs(spec: TaskSpec, field: str) -> None:
-    if not spec.inputs and spec.slate is None:
-        raise InvalidField(field, Code.FIELD_NO_INPUTS)

@@ -307,7 +307,7 @@ async def test_the_slate_is_made_before_it_is_needed_and_there_within_a_second(
         await until("a publish", lambda: destination.publishes and destination.publishes[0].frames(VIDEO))
         await until("the camera", lambda: camera_of(destination.publishes[0].frames(VIDEO)[-1]) == 0)
         # Nobody has asked for it.
-        await until(f"the {kind.kind}", lambda: relay._run._source._slate.is_open)
+        await until(f"the {kind.kind}", lambda: relay._run._source._inputs._slate.is_open)
         relay.update(replace(with_slate, pinned=SLATE))
         await until(f"the {kind.kind} on air", lambda number=number: len(waited) == number)
     await relay.stop()

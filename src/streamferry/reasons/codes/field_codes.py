@@ -23,6 +23,11 @@ class Fields:
         "field.window_too_long", "must be at most 7 days after {field}", "距{field}不能超过 7 天"
     )
     FIELD_IN_THE_PAST = ReasonCode("field.in_the_past", "must be later than now", "须晚于当前时间")
+    FIELD_INSERT_TOO_EARLY = ReasonCode(
+        "field.insert_too_early",
+        "nothing of the task is on air at that time: it must be in one of its windows",
+        "该时间任务不在播出，须在任务的播出时段内",
+    )
     FIELD_INSERT_TOO_LATE = ReasonCode(
         "field.insert_too_late",
         "must be before the task ends, and at most 7 days ahead",

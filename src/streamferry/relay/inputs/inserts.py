@@ -36,6 +36,19 @@ class Inserts:
         # Whether the file may be played, once that was asked.
         self._claim: asyncio.Task[bool] | None = None
 
+    def has_due(self, at: float) -> bool:
+        """Whether a file is played over what is on air, or one that nobody has played is due, or soon is."""
+        if self._insert is not None:
+            return True
+        waiting = {order.number for order in self._orders}
+        return any(
+            order.item is not None
+            and not (order.after_item or order.is_stale(at))
+            and order.at - OPEN_EARLY_S <= at
+            and (order.number > self._last_order or order.number in waiting)
+            for order in self._context.spec.orders
+        )
+
     def take_orders(self, *, is_first: bool) -> None:
         """Note the orders that are new, and forget those that were taken back.
 
@@ -51,6 +64,10 @@ class Inserts:
             if is_new and (order.item is not None or not is_first):
                 self._orders.append(order)
         self._last_order = max([self._last_order, *numbers])
+
+    def close(self) -> None:
+        """Nothing is on air any more."""
+        self._insert = self._claim = None
 
     def _drop(self, insert: ListInput) -> None:
         self._program.end(insert)

@@ -24,7 +24,8 @@ from streamferry.relay.inputs.program import Program
 from streamferry.relay.inputs.run_form import RunForm
 from streamferry.relay.inputs.running import RunningInput
 from streamferry.relay.inputs.slate import SlateInput
-from streamferry.relay.keeper import KeeperTask, RunContext
+from streamferry.relay.keeper import RunContext
+from streamferry.relay.live_session import LiveSession, session_key
 from streamferry.relay.orders import OPEN_EARLY_S
 from streamferry.relay.spec import Input, RelaySpec
 from streamferry.relay.status import START, ItemChange, Playhead, Shown, Switch
@@ -39,7 +40,7 @@ PAUSED_S = 0.7
 
 
 class InputsKeeper:
-    """A ``SourceKeeper``. ``on_switch`` is called inside the beat whenever something else comes on air."""
+    """See ``relay.live_end``. ``on_switch`` is called inside the beat whenever something else comes on air."""
 
     def __init__(
         self,
@@ -58,7 +59,6 @@ class InputsKeeper:
         self._beat = beat
         self._on_item = on_item
         self._source = context.vitals.source
-        self.task = KeeperTask("inputs", self._source)
         self._program = Program(context, flow, on_switch)
         self._first_list = FirstList(context, flow, self._program)
         self._inserts = Inserts(
@@ -66,6 +66,8 @@ class InputsKeeper:
             lambda spec: ListInput(*(context, spec, self._flow, self._scratch, self._store), form=self._run_form.form),
         )
         self._run_form = RunForm()
+        # What is on air of the first input when it begins.
+        self._session: LiveSession | None = None
         self._inputs: list[RunningInput] = []
         self._specs: tuple[Input, ...] = ()
         self._slate: SlateInput | None = None
@@ -108,32 +110,78 @@ class InputsKeeper:
             self._visits = visits
             self._beat.add(self, visits)
 
+    @property
+    def is_running(self) -> bool:
+        """Whether it shows inputs."""
+        return self._program.is_running
+
+    def has_due(self, at: float) -> bool:
+        """See ``Inserts``."""
+        return self._inserts.has_due(at)
+
+    @property
+    def may_leave(self) -> bool:
+        """Whether there is nothing to see to but the first input, which is on air, or has no session."""
+        if not self._program.is_running:
+            return True
+        first = self._inputs[0]
+        return isinstance(first, LiveInput) and (self._program.shown is first or not first.has_session)
+
+    def take_over(self, session: LiveSession | None) -> None:
+        """``keep`` is to go on with that, if it still is what is wanted."""
+        self._session = session
+
+    def hand_over(self) -> LiveSession | None:
+        """What is on air of the first input: it is another's from now on; None if nothing is."""
+        if not self._program.is_running:
+            session, self._session = self._session, None
+            return session
+        first = self._inputs[0]
+        if not isinstance(first, LiveInput):
+            return None
+        if self._program.shown is not first or first.feed is None:
+            if first.error is not None:
+                self._context.vitals.note_failure(self._source, first.error)
+                self._context.note(self._source, Phase.RETRYING)
+            return None
+        lost = self._program.hand_over(first.feed)
+        return None if lost is None else first.hand_over(lost)
+
     async def keep(self) -> None:
         """Show one input after another, until cancelled."""
-        self._visits = self._context.spec.visits
+        spec = self._context.spec
+        self._visits = spec.visits
+        self._run_form = RunForm()
+        if self._session is not None and self._session.of != session_key(spec.inputs[0], spec):
+            self._session.close(self._flow)
+            self._session = None
         try:
             async with asyncio.TaskGroup() as group:
                 self._program.begin(group)
                 self._follow_spec(None)
                 self._is_open = not opens_in_s(self._context.spec.windows, time.time())
                 self._inputs[0].health.alive_at = time.monotonic()
-                self._chosen = 0 if self._is_open else SLATE
-                self._program.note_on_air(
-                    self._chosen, Reason.of(Code.ON_AIR_FIRST) if self._is_open else BETWEEN, tells=False
-                )
-                self._context.note(self._source, Phase.CONNECTING)
+                if self._session is not None:
+                    self._chosen, session, self._session = 0, self._session, None
+                    self._program.take_over(self._inputs[0], session)
+                else:
+                    self._chosen = 0 if self._is_open else SLATE
+                    self._context.note(self._source, Phase.CONNECTING)
+                if self._context.on_air is None or self._context.on_air.input != self._chosen:
+                    why = Reason.of(Code.ON_AIR_FIRST) if self._chosen != SLATE else BETWEEN
+                    self._program.note_on_air(self._chosen, why, tells=False)
                 self._beat.add(self, self._visits)
                 await asyncio.Event().wait()
         finally:
             self._beat.remove(self)
             self._program.close()
+            self._inserts.close()
+            self._inputs, self._specs, self._slate, self._waits_for = [], (), None, None
 
     def update(self, before: RelaySpec) -> None:
         """Other inputs, rules or slate; or an order."""
         if self._program.is_running:
             self._follow_spec(before)
-
-    follow_orders = update
 
     def encode(self, before: RelaySpec) -> None:
         """See ``SourceKeeper``: all inputs are opened anew, and the list is prepared anew."""
@@ -143,6 +191,8 @@ class InputsKeeper:
 
     def _follow_spec(self, before: RelaySpec | None) -> None:
         spec, known = self._context.spec, list(zip(self._specs, self._inputs, strict=True))
+        if spec.is_live:
+            self._context.first_list = self._context.vitals.list_feed = None
         self._run_form.follow(spec.switching.normalize)
         # What is encoded in another way from now on is opened anew.
         is_kept = before is None or _encoding_of(spec) == _encoding_of(before)
@@ -182,7 +232,8 @@ class InputsKeeper:
     def _start(self, one: Input, *, is_first: bool) -> RunningInput:
         made: RunningInput
         if one.is_live:
-            made = LiveInput(self._context, one, self._flow, self._scratch, self._run_form)
+            session = self._session if is_first else None
+            made = LiveInput(self._context, one, self._flow, self._scratch, self._run_form, session=session)
         else:
             on_item = self._on_item if is_first else lambda change: None
             listed = self._list_spec(one, is_first=is_first)

@@ -4,13 +4,13 @@ import asyncio
 import time
 from collections.abc import Sequence
 
-from streamferry.media.errors import MediaError, SourceError, SourceNeedsEncoding
+from streamferry.media.errors import MediaError, SourceError, SourceNeedsEncoding, SourceStalled
 from streamferry.media.tag import Tag
 from streamferry.prepare.form import Form
 from streamferry.prepare.processing import LIVE_ENCODER, Processing
 from streamferry.relay.backoff import Backoff
 from streamferry.relay.drift import Drift
-from streamferry.relay.encoded import open_encoded
+from streamferry.relay.encoded import EncodedFeed, open_encoded
 from streamferry.relay.eyes.judge import Judge
 from streamferry.relay.feed import LiveFeed
 from streamferry.relay.flow import LiveFlow
@@ -21,10 +21,12 @@ from streamferry.relay.inputs.policy import Health
 from streamferry.relay.inputs.run_form import RunForm
 from streamferry.relay.inputs.standby import Standby
 from streamferry.relay.keeper import RunContext
+from streamferry.relay.live_session import LiveSession, session_key
 from streamferry.relay.spec import Codecs, Input, Latency
 from streamferry.source import LiveInlet, SourceMemory, open_live
 from streamferry.source.http_flv import HttpFlvInlet
 from streamferry.source.rtmp import RtmpInlet
+from streamferry.source.shared import Share
 from streamferry.source.ts import TsInlet
 from streamferry.timeline import Timeline
 
@@ -36,10 +38,18 @@ class LiveInput:
     """A ``RunningInput``. ``scratch``: the buffer that all live sources of the process receive into.
 
     It is opened as it is. If the first of it is of another form than it is to have, it is opened again and encoded.
+    ``session``: what is on air of it already.
     """
 
     def __init__(
-        self, context: RunContext, spec: Input, flow: LiveFlow, scratch: memoryview, run_form: RunForm
+        self,
+        context: RunContext,
+        spec: Input,
+        flow: LiveFlow,
+        scratch: memoryview,
+        run_form: RunForm,
+        *,
+        session: LiveSession | None = None,
     ) -> None:
         self.health = Health()
         self._content = InputContent(context, self.health)
@@ -51,15 +61,66 @@ class LiveInput:
         self._wanted = asyncio.Event()
         self._inlet: LiveInlet | None = None
         self._standby: Standby | None = None
-        self._feed: LiveFeed | None = None
+        self._feed: LiveFeed | EncodedFeed | None = None
+        self._share: Share | None = None
+        # What the open session was opened for.
+        self._of: tuple[object, ...] = ()
         # Set with the error of the session that is open; None: it is not wanted any more.
         self._lost: asyncio.Future[MediaError | None] | None = None
         # The drift of its sound, over all its sessions.
         self._drift = Drift()
+        self._memory = SourceMemory()
         self._run_form = run_form
         self._encodes = False
         # The form that the open session is encoded to, if that was known when it was opened.
         self._made_form: Form | None = None
+        if session is not None:
+            self._take_over(session)
+
+    def _take_over(self, session: LiveSession) -> None:
+        self._wanted.set()
+        self._lost = asyncio.get_running_loop().create_future()
+        self._of, self._feed, self._share = session.of, session.feed, session.share
+        self._inlet = FeedInlet(session.feed) if isinstance(session.feed, EncodedFeed) else session.inlet
+        self._drift, self._memory = session.drift, session.memory
+        if self._share is not None:
+            self._share.pulled_by(self)
+        self.health.note_alive(time.monotonic(), self._context.spec.switching.switch_after_s)
+
+    def hand_over(self, lost: "asyncio.Future[SourceError]") -> LiveSession:
+        """It is on air, and another's from now on. ``lost``: how the flow says that it ended."""
+        assert self._inlet is not None
+        assert self._feed is not None
+        session = LiveSession(*(self._of, self._feed, lost, self._inlet, self._share, self._drift, self._memory))
+        if self._share is not None and isinstance(self._feed, LiveFeed):
+            self._share.pulled_by(self._feed)
+        self._feed = self._inlet = self._share = None
+        return session
+
+    @property
+    def source_headers(self) -> list[Tag]:
+        """See ``source.shared.SoleFeed``."""
+        if self._feed is not None:
+            return self._feed.source_headers
+        return [] if self._standby is None else self._standby.headers
+
+    def read_from(self, inlet: LiveInlet) -> None:
+        """See ``source.shared.SoleFeed``."""
+        self._inlet = inlet
+        if isinstance(self._feed, LiveFeed):
+            self._feed.read_from(inlet)
+        if self._standby is not None:
+            self._standby.read_from(inlet)
+
+    @property
+    def feed(self) -> LiveFeed | EncodedFeed | None:
+        """What the flow pulls, while it is on air."""
+        return self._feed
+
+    @property
+    def has_session(self) -> bool:
+        """Whether a session of it is open, on air or not."""
+        return self._inlet is not None
 
     @property
     def is_open(self) -> bool:
@@ -126,6 +187,9 @@ class LiveInput:
     def release(self, now: float) -> None:
         """See ``RunningInput``."""
         headers = [] if self._feed is None else self._feed.source_headers
+        if isinstance(self._feed, EncodedFeed):
+            self._feed.lay_apart()
+            self._inlet = FeedInlet(self._feed)
         self._feed = None
         if self._inlet is not None:
             self._standby = self._stand_by(self._inlet, now, headers=headers)
@@ -140,17 +204,17 @@ class LiveInput:
     async def keep(self) -> None:
         """See ``RunningInput``."""
         backoff = Backoff(eager_attempts=_EAGER_ATTEMPTS)
-        memory = SourceMemory()
         while True:
             await self._wanted.wait()
             error: MediaError | None = None
             opened_at = time.monotonic()
             try:
-                memory.is_low_latency = self._context.spec.visits == Latency.LOW.visits
-                await self._open(memory, backoff.step_s)
-                opened_at = time.monotonic()
-                assert self._lost is not None
+                if self._lost is None:
+                    self._lost = await self._open(backoff.step_s)
+                    opened_at = time.monotonic()
                 error = await self._lost
+                if isinstance(error, SourceStalled) and self._share is not None:
+                    self._share.give_up()
             except SourceError as refused:
                 error = refused
             finally:
@@ -176,9 +240,11 @@ class LiveInput:
     def _is_encoded(self) -> bool:
         return self._encodes or self._context.spec.watermark is not None
 
-    async def _open(self, memory: SourceMemory, pause_s: float) -> None:
-        """``pause_s``: what would be waited for before another try. Raises SourceError."""
-        spec = self._context.spec
+    async def _open(self, pause_s: float) -> "asyncio.Future[MediaError | None]":
+        """Gives how it is told that it ended. ``pause_s``: what would be waited for before another try. Raises
+        SourceError."""
+        spec, memory = self._context.spec, self._memory
+        memory.is_low_latency = spec.visits == Latency.LOW.visits
         url = self._spec.items[0].url
         inlet: LiveInlet = await open_live(url, **self._context.network.options(self._spec.options), memory=memory)
         # Servers let players wait for a publisher: then its picture is there at once, and after a pause not.
@@ -192,9 +258,9 @@ class LiveInput:
                     *(inlet, processing, url, Timeline(), self._scratch), drift=self._heard_drift, silence=spec.silence
                 )
             )
-        self._inlet = inlet
-        self._lost = asyncio.get_running_loop().create_future()
+        self._inlet, self._of = inlet, session_key(self._spec, spec)
         self._standby = self._stand_by(inlet, time.monotonic(), first_media_s)
+        return asyncio.get_running_loop().create_future()
 
     def _stand_by(
         self, inlet: LiveInlet, now: float, first_media_s: float = 0.0, headers: Sequence[Tag] = ()
@@ -224,4 +290,7 @@ class LiveInput:
         if self._inlet is not None:
             self._inlet.close()
             self._inlet = None
+        if self._share is not None:
+            self._share.close()
+            self._share = None
         self.health.note_gone()

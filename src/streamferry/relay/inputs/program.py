@@ -16,6 +16,7 @@ from streamferry.relay.inputs.held import HeldPicture, WatchedFeed
 from streamferry.relay.inputs.policy import SLATE
 from streamferry.relay.inputs.running import RunningInput
 from streamferry.relay.keeper import RunContext
+from streamferry.relay.live_session import LiveSession
 from streamferry.relay.status import OnAir, Shown, Switch
 from streamferry.relay.vitals import Phase
 
@@ -30,6 +31,10 @@ class Program:
         self._source = context.vitals.source
         self._group: asyncio.TaskGroup | None = None
         self._tasks: dict[RunningInput, asyncio.Task[None]] = {}
+        # How the flow says that what it pulls has ended.
+        self._lost: asyncio.Future[SourceError] | None = None
+        # Whether the flow pulls what is another's by now.
+        self._is_handed_over = False
         #: What the flow pulls from, and what it pulled from last.
         self.shown: RunningInput | None = None
         self.shown_last: RunningInput | None = None
@@ -43,12 +48,14 @@ class Program:
 
     def begin(self, group: asyncio.TaskGroup) -> None:
         """Inputs run in that group from now on."""
-        self._group = group
+        self._group, self._is_handed_over = group, False
 
     def close(self) -> None:
         """Nothing is on air any more."""
-        self._flow.detach_feed()
-        self._group = None
+        if not self._is_handed_over:
+            self._flow.detach_feed()
+        self._group = self.shown = self.shown_last = self.held = None
+        self._tasks.clear()
 
     def run(self, one: RunningInput) -> None:
         """Let it open whenever it is wanted."""
@@ -81,9 +88,25 @@ class Program:
         feed: Feed = taken
         if self.held is not None and target is not self.held[1]:
             feed = WatchedFeed(taken, self.held[0])
-        lost = self._flow.attach_feed(feed, now)
-        lost.add_done_callback(lambda ended: self._note_lost(target, ended))
+        self._watch(target, self._flow.attach_feed(feed, now))
         self._context.note(self._source, Phase.UP)
+
+    def _watch(self, target: RunningInput, lost: "asyncio.Future[SourceError]") -> None:
+        self._lost = lost
+        lost.add_done_callback(lambda ended: self._note_lost(target, ended))
+
+    def take_over(self, target: RunningInput, session: LiveSession) -> None:
+        """The flow pulls that already."""
+        self.shown = self.shown_last = target
+        self._watch(target, session.lost)
+
+    def hand_over(self, feed: Feed) -> "asyncio.Future[SourceError] | None":
+        """What is on air, which the flow pulls as ``feed`` from now on, is another's; None if it has ended just now."""
+        if self._lost is None or self._lost.done():
+            return None
+        self.shown, self._is_handed_over = None, True
+        self._flow.replace_feed(feed)
+        return self._lost
 
     def put_aside(self, now: float) -> None:
         """Show nothing; what is on air stays open."""

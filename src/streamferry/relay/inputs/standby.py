@@ -102,6 +102,10 @@ class Standby:
         """Those that have come."""
         return list(self._headers.values())
 
+    def read_from(self, inlet: LiveInlet) -> None:
+        """Go on with what comes from there: the same stream, without a gap."""
+        self._inlet = inlet
+
     def pull(self, now: float) -> None:
         """Receive once. Raises SourceError."""
         tags: list[Tag] = []

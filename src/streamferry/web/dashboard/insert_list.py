@@ -7,7 +7,6 @@ from functools import partial
 from nicegui import ui
 
 from streamferry.relay.status import Shown
-from streamferry.web.dashboard.air_view import choices_of
 from streamferry.web.dashboard.frame import Visitor
 from streamferry.web.dashboard.insert_dialog import InsertDialog
 from streamferry.web.dashboard.page_actions import PageActions
@@ -20,14 +19,14 @@ _ONE_CLICK_S = 1.0
 
 
 class InsertList:
-    """Made once per page; hidden for a task with one live source and no slate, over which nothing can be inserted."""
+    """Made once per page."""
 
     def __init__(self, who: Visitor, page_actions: PageActions, refresh: Callable[[], Awaitable[None]]) -> None:
         self._who, self._page_actions, self._refresh = who, page_actions, refresh
         self._task: TaskView | None = None
         self._drawn: list[object] | None = None
         t = who.t
-        with ui.element("div") as self._box, card(t("insert.title")):
+        with ui.element("div"), card(t("insert.title")):
             self._plays = ui.label(t("air.insert")).classes("chip s-streaming start")
             self._none = ui.label(t("insert.none")).classes("soft")
             self._lines = ui.column().classes("lines").props("role=list")
@@ -40,7 +39,6 @@ class InsertList:
     def show(self, task: TaskView) -> None:
         """Show what waits now."""
         self._task = task
-        self._box.set_visibility(task.kind is Kind.VOD or bool(choices_of(task)))
         on_air = task.run.on_air
         plays_insert = is_on_air(task) and on_air is not None and on_air.shown is Shown.INSERT
         self._plays.set_visibility(plays_insert)

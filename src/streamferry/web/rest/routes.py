@@ -230,7 +230,7 @@ class Routes:
 
     async def insert_file(self, task_id: TaskId, body: bodies.InsertRequest) -> views.TaskView:
         """Play a file over what is on air, once, now or at a time; then that goes on. Or after the present item of a
-        list. A live task needs a slate or a further input. Files that wait are ``inserts`` of the task."""
+        list. Files that wait are ``inserts`` of the task."""
         source = InputSourceDraft(body.url, body.start_s, body.end_s)
         return await self._writes.insert_file(task_id, source, body.at, after_item=body.after_item)
 

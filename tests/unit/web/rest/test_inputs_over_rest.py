@@ -83,9 +83,14 @@ async def test_an_update_with_what_was_shown_changes_nothing(rest: Rest) -> None
     assert (cleared["inputs"], cleared["slate"]) == ([], None)
 
 
+def now() -> str:
+    """As the start of a task that runs."""
+    return datetime.now(UTC).isoformat()
+
+
 async def test_a_switch_an_insert_and_a_skip_come_to_the_relay(rest: Rest) -> None:
     """With numbers that rise; old ones are forgotten, and an input that is taken away is no longer asked for."""
-    made = await rest.create(inputs=[CAMERA], slate=CARD)
+    made = await rest.create(inputs=[CAMERA], slate=CARD, start_at=now())
     path = f"/tasks/{made['task_id']}"
     assert made["pinned"] is None
     assert (await rest.call("POST", f"{path}/switch", {"input": 1}))["pinned"] == 1
@@ -194,30 +199,23 @@ async def test_what_cannot_be_is_refused_by_its_name(rest: Rest, change: dict[st
     assert error["message"]
 
 
-@pytest.mark.parametrize(
-    ("call", "body", "field"),
-    [
-        ("switch", {"input": 0}, "input"),
-    ],
-)
-async def test_orders_need_something_to_switch_between(rest: Rest, call: str, body: dict[str, Any], field: str) -> None:
-    """A task with one source and no slate says what it needs; a file can be inserted into a list."""
-    made = await rest.create()
-    error = await rest.refusal(422, "POST", f"/tasks/{made['task_id']}/{call}", body)
-    assert error["field"] == field
-    assert "slate" in error["message"]
-    (insert,) = (await rest.call("POST", f"/tasks/{made['task_id']}/insert", {"url": "https://h.example/x.mp4"}))[
-        "inserts"
-    ]
-    assert (insert["number"], insert["url"]) == (1, "https://h.example/x.mp4")
-    camera = await rest.create(kind="live", sources=[{"url": "rtmp://cam.example/live/one"}])
-    path = f"/tasks/{camera['task_id']}/insert"
-    assert (await rest.refusal(422, "POST", path, {"url": "https://h.example/x.mp4"}))["field"] == "url"
+async def test_a_switch_needs_something_to_switch_to_and_a_file_does_not(rest: Rest) -> None:
+    """A task with one source and no slate says what it needs; a file can be inserted into each, and skipped."""
+    for task in ({}, {"kind": "live", "sources": [{"url": "rtmp://cam.example/live/one"}]}):
+        made = await rest.create(**task, start_at=now())
+        path = f"/tasks/{made['task_id']}"
+        error = await rest.refusal(422, "POST", f"{path}/switch", {"input": 0})
+        assert error["field"] == "input"
+        assert "slate" in error["message"]
+        (insert,) = (await rest.call("POST", f"{path}/insert", {"url": "https://h.example/x.mp4"}))["inserts"]
+        assert (insert["number"], insert["url"]) == (1, "https://h.example/x.mp4")
+        await rest.call("POST", f"{path}/skip")
+        assert [one.number for one in (await spec_of(rest, made["task_id"])).orders] == [1, 2]
 
 
 async def test_orders_that_cannot_be_are_refused(rest: Rest) -> None:
     """An input that is not there, a file that may not be read, a time that has passed, and more than can wait."""
-    path = f"/tasks/{(await rest.create(inputs=[CAMERA]))['task_id']}"
+    path = f"/tasks/{(await rest.create(inputs=[CAMERA], start_at=now()))['task_id']}"
     for call, body, field in (
         ("switch", {"input": 2}, "input"),
         ("switch", {"input": "slate"}, "input"),
@@ -233,13 +231,13 @@ async def test_orders_that_cannot_be_are_refused(rest: Rest) -> None:
 async def test_the_compatible_api_takes_them_under_names_of_our_own(rest: Rest, store: Store) -> None:
     """Created, listed, sent back as listed, and cleared; errors have its names."""
     api = await make_api(store, ApiSettings(rates=NO_LIMITS))
-    now = int(datetime.now(UTC).timestamp())
+    began = int(datetime.now(UTC).timestamp())
     body = {
         "Type": 0,
         "SrcAddr": "rtmp://cam.example/live/one",
         "DstAddr": "rtmp://push.example/live/key",
-        "StartTime": now + 600,
-        "EndTime": now + 3600,
+        "StartTime": began + 600,
+        "EndTime": began + 3600,
         "Inputs": [
             {"Type": 0, "SrcAddr": f"rtmp://cam.example/live/{PLANTED}", "Warm": 1},
             {"Type": 1, "SrcAddrS": ["https://h.example/a.mp4"]},
@@ -322,10 +320,26 @@ async def test_an_insert_that_would_never_come_is_refused(rest: Rest) -> None:
     """After the end of the task, or so far ahead that it can only be a slip: ten of them would be in the way of all."""
     path = f"/tasks/{(await rest.create(inputs=[CAMERA]))['task_id']}"
     endless = f"/tasks/{(await rest.create(inputs=[CAMERA], end_at='never'))['task_id']}"
-    for one, days in ((path, 1), (endless, 8), (endless, 365_000)):
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+    begins, ends = (tomorrow.isoformat(), (tomorrow + timedelta(hours=1)).isoformat())
+    later = f"/tasks/{(await rest.create(inputs=[CAMERA], start_at=begins, end_at=ends))['task_id']}"
+    daily = {"rule": "FREQ=DAILY", "time_zone": "UTC"}
+    again = f"/tasks/{(await rest.create(inputs=[CAMERA], start_at=begins, end_at=ends, series=daily))['task_id']}"
+    for one, days in (
+        (path, 1),
+        (endless, 8),
+        (endless, 365_000),
+        (later, 0),
+        (later, 0.5),
+        (again, 0.5),
+        (again, 2.5),
+    ):
         at = (datetime.now(UTC) + timedelta(days=days)).isoformat()
         body = {"url": "https://h.example/x.mp4", "at": at}
         assert (await rest.refusal(422, "POST", f"{one}/insert", body))["field"] == "at"
+    for one, days in ((later, 1.01), (again, 1.01), (again, 3.01)):
+        at = (datetime.now(UTC) + timedelta(days=days)).isoformat()
+        await rest.call("POST", f"{one}/insert", {"url": "https://h.example/x.mp4", "at": at})
 
 
 async def test_a_field_of_several_forms_is_named_as_it_is_given(rest: Rest) -> None:
@@ -341,7 +355,7 @@ async def test_a_field_of_several_forms_is_named_as_it_is_given(rest: Rest) -> N
 
 async def test_a_file_that_waits_is_shown_and_taken_back(rest: Rest) -> None:
     """By its number, which is never given again; what has begun or never was is refused."""
-    made = await rest.create(kind="vod", sources=[{"url": "https://h.example/a.mp4"}])
+    made = await rest.create(kind="vod", sources=[{"url": "https://h.example/a.mp4"}], start_at=now())
     path = f"/tasks/{made['task_id']}"
     assert made["inserts"] == []
     at = (datetime.now(UTC) + timedelta(minutes=1)).isoformat()
