@@ -222,6 +222,11 @@ class LiveFeed:
             self._close_fast_path()
 
     @property
+    def inlet(self) -> LiveInlet:
+        """What it reads now."""
+        return self._inlet
+
+    @property
     def source_headers(self) -> list[Tag]:
         """See ``source.shared.SoleFeed``; nothing that was made here."""
         made = AUDIO if self._silence is not None else None

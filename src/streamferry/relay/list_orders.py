@@ -17,7 +17,7 @@ from streamferry.reasons import Code, Reason
 from streamferry.relay.backoff import Backoff
 from streamferry.relay.file_feed import FileFeed
 from streamferry.relay.keeper import KeeperTask, RunContext
-from streamferry.relay.list_entry import ListEntry, Upcoming
+from streamferry.relay.list_entry import ListEntry
 from streamferry.relay.orders import OPEN_EARLY_S, ORDER_STALE_S, Order
 from streamferry.relay.prepared_list import PreparedList
 from streamferry.source.prepared import PreparedReader
@@ -59,7 +59,8 @@ class ListOrders:
     def follow(self, orders: Iterable[Order], *, is_first: bool = False) -> None:
         """Follow those that are new, and forget those that are gone. ``is_first``: the run begins."""
         orders, now = tuple(orders), time.time()
-        numbers = {order.number for order in orders}
+        # Of the last one that was taken back its number is left.
+        numbers = {order.number for order in orders if order.item is not None}
         for order, playing in self._playing.items():
             if order.number not in numbers:
                 playing.cancel()
@@ -71,7 +72,7 @@ class ListOrders:
                 self._playing[order] = self._task.start_beside(partial(self._play, order), "order")
             elif not is_first:
                 self._skip()
-        self._last = max([self._last, *numbers])
+        self._last = max([self._last, *(order.number for order in orders)])
 
     def _skip(self) -> None:
         feed = self._feed_of()
@@ -96,7 +97,7 @@ class ListOrders:
             feed = await self._wait_turn(order)
             if await self._claim(order) and reader is not None:
                 feed = await self._wait_turn(order)
-                _put(feed, reader, at_once=not order.after_item)
+                _put(feed, reader, at_once=not (order.after_item or feed.plays_extra))
                 reader = None
         except MediaError as error:
             if await self._claim(order):
@@ -140,21 +141,26 @@ class ListOrders:
         return feed
 
     def _is_turn(self, order: Order, feed: FileFeed) -> bool:
-        if feed.current is None or feed.plays_extra or _has_extra(feed.upcoming):
+        if feed.current is None or any(entry.is_extra for entry in feed.upcoming):
             return False
         if order is not self._first(after_item=order.after_item):
             return False
+        if feed.plays_extra:
+            # One that is due by then follows it, before what is left of the item.
+            return not order.after_item and time.time() >= order.at and _is_ending(feed)
+        if any(entry.is_rest for entry in feed.upcoming):
+            return False
         if not order.after_item:
             return time.time() >= order.at
-        left_ms = _left_ms(feed)
-        return self._is_skipped or (left_ms is not None and left_ms <= LAST_MS)
+        return self._is_skipped or _is_ending(feed)
 
 
-def _has_extra(upcoming: Upcoming) -> bool:
-    return any(entry.is_extra or entry.is_rest for entry in upcoming)
+def _is_ending(feed: FileFeed) -> bool:
+    so_long_ms = left_ms(feed)
+    return so_long_ms is not None and so_long_ms <= LAST_MS
 
 
-def _left_ms(feed: FileFeed) -> int | None:
+def left_ms(feed: FileFeed) -> int | None:
     """How much of the present item is left; None if that is not known."""
     entry = feed.current
     if entry is None or entry.is_told or (entry.gives_way and feed.upcoming):

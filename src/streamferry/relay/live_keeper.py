@@ -138,7 +138,7 @@ class LiveKeeper:
             )
             share.pulled_by(feed)
         lost = self._flow.attach_feed(feed, time.monotonic())
-        return LiveSession(_key(spec), feed, lost, inlet, share, self._drift, memory)
+        return LiveSession(_key(spec), feed, lost, share, self._drift, memory)
 
     def update(self, before: RelaySpec) -> bool:
         """The context's spec has changed; gives whether another session is needed: then ``keep`` is begun anew."""

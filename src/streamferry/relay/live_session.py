@@ -9,14 +9,14 @@ from streamferry.relay.encoded import EncodedFeed
 from streamferry.relay.feed import LiveFeed
 from streamferry.relay.flow import LiveFlow
 from streamferry.relay.spec import Input, RelaySpec
-from streamferry.source import LiveInlet, SourceMemory
+from streamferry.source import SourceMemory
 from streamferry.source.shared import Share
 
 
 @dataclass(slots=True)
 class LiveSession:
-    """The flow pulls ``feed``, and says in ``lost`` how it ended. ``inlet``: what the feed reads; of an encoded one,
-    what is encoded. ``share``: its part of a pull; None: it has its source alone.
+    """The flow pulls ``feed``, and says in ``lost`` how it ended. ``share``: its part of a pull; None: nobody else can
+    have one.
 
     ``of``: what it was opened for (``session_key``); ``drift`` and ``memory`` are of the source, over all its sessions.
     """
@@ -24,7 +24,6 @@ class LiveSession:
     of: tuple[object, ...]
     feed: LiveFeed | EncodedFeed
     lost: "asyncio.Future[SourceError]"
-    inlet: LiveInlet
     share: Share | None = None
     drift: Drift = field(default_factory=Drift)
     memory: SourceMemory = field(default_factory=SourceMemory)

@@ -182,6 +182,44 @@ async def test_the_last_picture_is_held_with_silence(relays, cameras: Cameras, d
     assert_unbroken(publish, 300)
 
 
+async def test_the_slate_becomes_the_last_picture_while_an_input_is_on_air(
+    relays, cameras: Cameras, destination: Destination
+) -> None:
+    """From the next keyframe on that is held; over another slate the picture that is there without it."""
+    first = await cameras.add()
+    spec = replace(RelaySpec.live(first.url(), destination.url()), slate=Slate(), switching=RULES)
+    held = replace(spec, slate=Slate(SlateKind.LAST_FRAME))
+    running = relays.start_spec(spec)
+    relay, told = running.relay, running.told
+    await until("the camera", lambda: destination.publishes and len(destination.publishes[0].frames(VIDEO)) > 10)
+    publish = destination.publishes[0]
+    relay.update(held)
+    count = len(publish.frames(VIDEO)) + 60
+    await until("a group of pictures", lambda: len(publish.frames(VIDEO)) > count)
+    await first.leave()
+
+    def stands() -> bool:
+        return str(relay.status.on_air) == "slate" and len({tag[2] for tag in publish.frames(VIDEO)[-5:]}) == 1
+
+    await until("the slate", stands)
+    assert camera_of(publish.frames(VIDEO)[-1]) == 0
+    first.come()
+    await until("the camera again", lambda: str(relay.status.on_air) == "input 0")
+    relay.update(replace(spec, pinned=SLATE))
+    await until("the card", lambda: camera_of(publish.frames(VIDEO)[-1]) == -1)
+    await until("the camera, off the air", lambda: relay._run._source._inputs._inputs[0].is_open)
+    relay.update(replace(held, pinned=SLATE))
+    await until("a picture", lambda: camera_of(publish.frames(VIDEO)[-1]) == 0)
+    await until("the slate", stands)
+    told.clear()
+    relay.update(replace(spec, slate=Slate(title="Another"), pinned=SLATE))
+    await until("the card", lambda: camera_of(publish.frames(VIDEO)[-1]) == -1)
+    assert not told
+    await relay.stop()
+    assert len(destination.publishes) == 1
+    assert_unbroken(publish, 300)
+
+
 async def test_a_switch_by_hand_stays(relays, cameras: Cameras, destination: Destination) -> None:
     """To another input and to the slate, though all are well; and back to the rules."""
     first, second = await cameras.add(), await cameras.add()

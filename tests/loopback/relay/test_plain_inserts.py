@@ -51,6 +51,13 @@ def is_plain(relay: Relay) -> bool:
     return source._keeper is source._live and source._live._session is not None
 
 
+def next_is_open(relay: Relay) -> bool:
+    """Whether the file that is played next is there."""
+    inputs = relay._run._source._inputs
+    one = None if inputs is None else inputs._inserts._next
+    return one is not None and one.input.is_open
+
+
 async def first_publish(destination: Destination) -> Publish:
     """The publish, once it shows some of the camera."""
     await until("the camera", lambda: destination.publishes and len(destination.publishes[0].frames(VIDEO)) > 10)
@@ -105,9 +112,12 @@ async def test_an_order_that_waits_costs_nothing_until_its_time_is_near(
     soon = Order(2, time.time() + 15, film(clips))
     relay.update(replace(spec, orders=(later, soon)))
     await until("the file is opened", lambda: not is_plain(relay))
-    relay.update(replace(spec, orders=(later,)))
+    await until("it is open", lambda: next_is_open(relay))
+    # Of the last one that is taken back its number is left.
+    gone = Order(2, 0.0)
+    relay.update(replace(spec, orders=(later, gone)))
     await until("the plain form", lambda: is_plain(relay))
-    relay.update(replace(spec, orders=(later, Order(3, time.time() + 1, film(clips)))))
+    relay.update(replace(spec, orders=(later, gone, Order(3, time.time() + 1, film(clips)))))
     await until("the film", lambda: shown(publish) == "cfc")
     await relay.stop()
     assert_unbroken(publish)
@@ -136,6 +146,27 @@ async def test_a_source_that_dies_during_a_film_is_told_after_it_and_returns(
     assert min(after - before for before, after in itertools.pairwise(publish.stamps(VIDEO))) > 0
 
 
+async def test_films_that_are_due_together_follow_each_other(
+    relays, source: Source, destination: Destination, clips: ClipFactory
+) -> None:
+    """In order of their numbers, with nothing between them; and so when the first is skipped."""
+    spec = RelaySpec.live(source.url(), destination.url())
+    relay = relays.host.start(spec)
+    switches: list[Switch] = []
+    relay.watch_switches(switches.append)
+    publish = await first_publish(destination)
+    at = time.time()
+    orders = (Order(1, at, film(clips, "half_a_minute")), Order(2, at, film(clips)))
+    relay.update(replace(spec, orders=orders))
+    await until("the first", lambda: shown(publish) == "cf")
+    await until("the second is open", lambda: next_is_open(relay))
+    relay.update(replace(spec, orders=(*orders, Order(3, time.time()))))
+    await until("the camera again", lambda: shown(publish) == "cfc")
+    await relay.stop()
+    assert [str(one.after) for one in switches] == ["insert", "insert", "input 0"]
+    assert_unbroken(publish)
+
+
 async def test_a_film_is_played_while_the_source_is_away(
     relays, source: Source, destination: Destination, clips: ClipFactory
 ) -> None:
@@ -155,8 +186,9 @@ async def test_a_film_is_played_while_the_source_is_away(
     assert sum(len(tag[2]) != 400 for tag in publish.frames(VIDEO)) == FILM_PICTURES
 
 
+@pytest.mark.parametrize("comes", ["before", "meanwhile"])
 async def test_two_relays_share_a_pull_while_one_plays_a_film(
-    destination: Destination, clips: ClipFactory, tmp_path
+    destination: Destination, clips: ClipFactory, tmp_path, comes: str
 ) -> None:
     """The one that came first and pulled by itself: the other has every picture, and the source one viewer."""
     async with (
@@ -167,19 +199,21 @@ async def test_two_relays_share_a_pull_while_one_plays_a_film(
         spec = RelaySpec.live(source.url(), destination.url())
         relay = host.start(spec)
         publish = await first_publish(destination)
+        others: list[Relay] = []
+        if comes == "before":
+            others.append(host.start(RelaySpec.live(source.url(), second.url())))
+            await until("the other", lambda: second.publishes and second.publishes[0].frames(VIDEO))
         relay.update(replace(spec, orders=(Order(1, time.time(), film(clips)),)))
         await until("the film", lambda: shown(publish) == "cf")
-        other = host.start(RelaySpec.live(source.url(), second.url()))
+        others = others or [host.start(RelaySpec.live(source.url(), second.url()))]
         await until("the camera again", lambda: shown(publish) == "cfc")
         await until("the plain form", lambda: is_plain(relay))
-        relay.update(replace(spec, orders=(Order(2, time.time(), film(clips)),)))
-        await until("the camera after another", lambda: shown(publish) == "cfcfc")
         assert len(source.viewers) == 1
         await relay.stop()
         count = len(second.publishes[0].frames(VIDEO))
         await until("more at the other", lambda: len(second.publishes[0].frames(VIDEO)) > count + 30)
         assert len(source.viewers) == 1
-        await other.stop()
+        await others[0].stop()
         numbers = [number_of(tag) for tag in second.publishes[0].frames(VIDEO)]
         assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
         await until("the end of the pull", lambda: not source.viewers)

@@ -7,9 +7,11 @@ and there at once. Between keyframes a picture may have moved: what is held is u
 import math
 import time
 
+from streamferry.media.enhanced import tag_kind
 from streamferry.media.stamps import to_wire_ms
-from streamferry.media.tag import AUDIO, SEQUENCE_HEADER, START, VIDEO, LaidTag, Tag
+from streamferry.media.tag import AUDIO, KEYFRAME, SEQUENCE_HEADER, START, VIDEO, LaidTag, Tag
 from streamferry.push import Outlet
+from streamferry.relay.encoded import EncodedFeed
 from streamferry.relay.feed import LiveFeed
 from streamferry.relay.silence import Silence
 from streamferry.timeline import Timeline
@@ -40,6 +42,15 @@ class HeldPicture:
                 self._headers = [(header_type, 0, bytes(header)) for header_type, _, header, _ in headers]
                 return
 
+    def begin_with(self, tags: list[Tag]) -> bool:
+        """Until one was laid: the keyframe of what an input that is not on air keeps (``standby``), if that has one."""
+        for tag_type, _, body in tags:
+            if tag_type == VIDEO and tag_kind(tag_type, body) == KEYFRAME:
+                self._keyframe = bytes(body)
+                self._headers = [tag for tag in tags if tag_kind(tag[0], tag[2]) == SEQUENCE_HEADER]
+                return True
+        return False
+
     def inlet(self, now: float) -> "HeldInlet":
         """It, from now on."""
         return HeldInlet(self._headers, self._keyframe, now)
@@ -50,7 +61,7 @@ class WatchedFeed:
 
     fast_path = None
 
-    def __init__(self, feed: LiveFeed, held: HeldPicture) -> None:
+    def __init__(self, feed: LiveFeed | EncodedFeed, held: HeldPicture) -> None:
         self._feed = feed
         self._held = held
 

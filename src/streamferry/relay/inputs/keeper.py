@@ -22,6 +22,7 @@ from streamferry.relay.inputs.live_input import LiveInput
 from streamferry.relay.inputs.policy import BETWEEN, SLATE, decide_input, opens_in_s, wanted_inputs
 from streamferry.relay.inputs.program import Program
 from streamferry.relay.inputs.run_form import RunForm
+from streamferry.relay.inputs.run_slate import RunSlate
 from streamferry.relay.inputs.running import RunningInput
 from streamferry.relay.inputs.slate import SlateInput
 from streamferry.relay.keeper import RunContext
@@ -61,16 +62,18 @@ class InputsKeeper:
         self._source = context.vitals.source
         self._program = Program(context, flow, on_switch)
         self._first_list = FirstList(context, flow, self._program)
-        self._inserts = Inserts(
-            *(context, self._program),
-            lambda spec: ListInput(*(context, spec, self._flow, self._scratch, self._store), form=self._run_form.form),
-        )
         self._run_form = RunForm()
+        self._inserts = Inserts(
+            *(context, self._program, self._run_form),
+            lambda spec: ListInput(*(context, spec, flow, scratch, store), form=self._run_form.form),
+        )
+        self._slate = RunSlate(
+            self._program, lambda slate: SlateInput(context, slate, flow, scratch, store, self._run_form)
+        )
         # What is on air of the first input when it begins.
         self._session: LiveSession | None = None
         self._inputs: list[RunningInput] = []
         self._specs: tuple[Input, ...] = ()
-        self._slate: SlateInput | None = None
         # The number of what is on air by the rules; while a file is inserted, of what it is played over.
         self._chosen = 0
         # Since when a switch waits for a keyframe, and to which input.
@@ -125,7 +128,7 @@ class InputsKeeper:
         if not self._program.is_running:
             return True
         first = self._inputs[0]
-        return isinstance(first, LiveInput) and (self._program.shown is first or not first.has_session)
+        return isinstance(first, LiveInput) and (self._program.pulls(first) or not first.has_session)
 
     def take_over(self, session: LiveSession | None) -> None:
         """``keep`` is to go on with that, if it still is what is wanted."""
@@ -139,19 +142,19 @@ class InputsKeeper:
         first = self._inputs[0]
         if not isinstance(first, LiveInput):
             return None
-        if self._program.shown is not first or first.feed is None:
+        if first.feed is None:
             if first.error is not None:
                 self._context.vitals.note_failure(self._source, first.error)
                 self._context.note(self._source, Phase.RETRYING)
             return None
-        lost = self._program.hand_over(first.feed)
+        lost = self._program.hand_over()
         return None if lost is None else first.hand_over(lost)
 
     async def keep(self) -> None:
         """Show one input after another, until cancelled."""
         spec = self._context.spec
         self._visits = spec.visits
-        self._run_form = RunForm()
+        self._run_form.forget()
         if self._session is not None and self._session.of != session_key(spec.inputs[0], spec):
             self._session.close(self._flow)
             self._session = None
@@ -164,6 +167,7 @@ class InputsKeeper:
                 if self._session is not None:
                     self._chosen, session, self._session = 0, self._session, None
                     self._program.take_over(self._inputs[0], session)
+                    self._run_form.learn(self._flow.timeline)
                 else:
                     self._chosen = 0 if self._is_open else SLATE
                     self._context.note(self._source, Phase.CONNECTING)
@@ -176,7 +180,8 @@ class InputsKeeper:
             self._beat.remove(self)
             self._program.close()
             self._inserts.close()
-            self._inputs, self._specs, self._slate, self._waits_for = [], (), None, None
+            self._inputs, self._specs, self._waits_for = [], (), None
+            self._slate.close()
 
     def update(self, before: RelaySpec) -> None:
         """Other inputs, rules or slate; or an order."""
@@ -187,6 +192,7 @@ class InputsKeeper:
         """See ``SourceKeeper``: all inputs are opened anew, and the list is prepared anew."""
         self._program.put_aside(time.monotonic())
         self._flow.forget_feed()
+        self._inserts.encode()
         self.update(before)
 
     def _follow_spec(self, before: RelaySpec | None) -> None:
@@ -215,16 +221,7 @@ class InputsKeeper:
             elif is_kept or self._chosen >= len(inputs):
                 self._chosen = 0
             inputs[self._chosen].health.alive_at = max(inputs[self._chosen].health.alive_at, time.monotonic())
-        if self._slate is not None and (before is None or spec.slate != before.slate):
-            self._program.end(self._slate)
-            self._slate = self._program.held = None
-        if self._slate is None and spec.slate is not None:
-            self._slate = SlateInput(
-                *(self._context, spec.slate, self._flow, self._scratch, self._store, self._run_form)
-            )
-            self._program.run(self._slate)
-            if self._slate.held is not None:
-                self._program.held = self._slate.held, self._slate
+        self._slate.follow(spec.slate, (one.kept for one in inputs if isinstance(one, LiveInput)))
         if spec.slate is None and self._chosen == SLATE:
             self._chosen = 0
         self._inserts.take_orders(is_first=before is None)
@@ -277,9 +274,7 @@ class InputsKeeper:
                 self._first_list.play(alone, now)
                 self._first_list.finish_after(alone, now)
             return
-        slate = self._slate
-        if slate is not None:
-            slate.visit(now)
+        self._slate.visit(now)
         spec = self._context.spec
         rules = spec.switching
         opening_s = opens_in_s(spec.windows, time.time())
@@ -288,7 +283,7 @@ class InputsKeeper:
         healths = [one.health for one in self._inputs]
         choice = decide_input(
             *(healths, self._chosen, rules, now),
-            has_slate=slate is not None and slate.is_open,
+            has_slate=self._slate.is_open,
             pinned=spec.pinned,
             is_open=not opening_s,
         )
@@ -336,6 +331,7 @@ class InputsKeeper:
             elif isinstance(one, ListInput) and not one.has_form(self._run_form.form):
                 self._program.end(one)
                 self._inputs[number] = self._start(spec, is_first=number == 0)
+        self._inserts.bring_into_form()
 
     def crash(self, error: Exception) -> None:
         """Called by the beat when a visit raised what it must not: the run ends with it."""
@@ -343,8 +339,8 @@ class InputsKeeper:
 
     def _of(self, which: int) -> RunningInput:
         if which == SLATE:
-            assert self._slate is not None
-            return self._slate
+            assert self._slate.input is not None
+            return self._slate.input
         return self._inputs[which]
 
     def _may_switch(self, which: int, now: float) -> bool:

@@ -81,7 +81,7 @@ class LiveInput:
         self._wanted.set()
         self._lost = asyncio.get_running_loop().create_future()
         self._of, self._feed, self._share = session.of, session.feed, session.share
-        self._inlet = FeedInlet(session.feed) if isinstance(session.feed, EncodedFeed) else session.inlet
+        self._inlet = FeedInlet(session.feed) if isinstance(session.feed, EncodedFeed) else session.feed.inlet
         self._drift, self._memory = session.drift, session.memory
         if self._share is not None:
             self._share.pulled_by(self)
@@ -89,9 +89,8 @@ class LiveInput:
 
     def hand_over(self, lost: "asyncio.Future[SourceError]") -> LiveSession:
         """It is on air, and another's from now on. ``lost``: how the flow says that it ended."""
-        assert self._inlet is not None
         assert self._feed is not None
-        session = LiveSession(*(self._of, self._feed, lost, self._inlet, self._share, self._drift, self._memory))
+        session = LiveSession(self._of, self._feed, lost, self._share, self._drift, self._memory)
         if self._share is not None and isinstance(self._feed, LiveFeed):
             self._share.pulled_by(self._feed)
         self._feed = self._inlet = self._share = None
@@ -136,6 +135,11 @@ class LiveInput:
     def kept_ms(self) -> int:
         """See ``RunningInput``."""
         return self._standby.kept_ms if self._standby is not None else 0
+
+    @property
+    def kept(self) -> list[Tag]:
+        """The headers and the group of pictures that it would begin with."""
+        return [] if self._standby is None else self._standby.take()
 
     def want(self, is_wanted: bool) -> None:
         """See ``RunningInput``."""

@@ -10,7 +10,9 @@ from datetime import UTC, datetime
 
 from streamferry.media.errors import SourceError
 from streamferry.reasons import Reason
+from streamferry.relay.encoded import EncodedFeed
 from streamferry.relay.eyes.judge import Judge
+from streamferry.relay.feed import LiveFeed
 from streamferry.relay.flow import Feed, LiveFlow
 from streamferry.relay.inputs.held import HeldPicture, WatchedFeed
 from streamferry.relay.inputs.policy import SLATE
@@ -38,8 +40,10 @@ class Program:
         #: What the flow pulls from, and what it pulled from last.
         self.shown: RunningInput | None = None
         self.shown_last: RunningInput | None = None
-        #: Notes the pictures of what is shown, but for those of its own input: it and that.
-        self.held: tuple[HeldPicture, RunningInput] | None = None
+        # What the flow pulls.
+        self._feed: LiveFeed | EncodedFeed | None = None
+        # Notes the pictures of what is shown, but for those of its own input: it and that.
+        self._held: tuple[HeldPicture, RunningInput] | None = None
 
     @property
     def is_running(self) -> bool:
@@ -54,7 +58,7 @@ class Program:
         """Nothing is on air any more."""
         if not self._is_handed_over:
             self._flow.detach_feed()
-        self._group = self.shown = self.shown_last = self.held = None
+        self._group = self.shown = self.shown_last = self._feed = self._held = None
         self._tasks.clear()
 
     def run(self, one: RunningInput) -> None:
@@ -70,13 +74,13 @@ class Program:
     def end(self, one: RunningInput) -> None:
         """It is no longer one of the inputs."""
         if one is self.shown:
-            self.shown = None
+            self.shown = self._feed = None
             self._flow.detach_feed()
         self._tasks.pop(one).cancel()
 
     def show(self, target: RunningInput, now: float) -> None:
         """Let the flow pull from that."""
-        before, self.shown = self.shown, target
+        before, self.shown, self._feed = self.shown, target, None
         goes_on, self.shown_last = self.shown_last is target, target
         if before is not None:
             self._flow.release_feed()
@@ -84,33 +88,45 @@ class Program:
         # What leaves from here on is not judged as what was on air till now.
         self._context.judge = target.judge or Judge(self._context.spec.watch)
         self._context.look_at_run(now)
-        taken = target.take(now, goes_on=goes_on)
-        feed: Feed = taken
-        if self.held is not None and target is not self.held[1]:
-            feed = WatchedFeed(taken, self.held[0])
-        self._watch(target, self._flow.attach_feed(feed, now))
+        feed = target.take(now, goes_on=goes_on)
+        self._watch(target, feed, self._flow.attach_feed(self._noted(target, feed), now))
         self._context.note(self._source, Phase.UP)
 
-    def _watch(self, target: RunningInput, lost: "asyncio.Future[SourceError]") -> None:
-        self._lost = lost
+    def _noted(self, target: RunningInput, feed: LiveFeed | EncodedFeed) -> Feed:
+        """The feed of what is shown, with its pictures noted if that is asked for."""
+        return feed if self._held is None or target is self._held[1] else WatchedFeed(feed, self._held[0])
+
+    def hold(self, held: tuple[HeldPicture, RunningInput] | None) -> None:
+        """Note pictures from now on, but for those of that input; None: not any more."""
+        self._held = held
+        if self.shown is not None and self._feed is not None:
+            self._flow.replace_feed(self._noted(self.shown, self._feed))
+
+    def pulls(self, one: RunningInput) -> bool:
+        """Whether that is shown, and will be."""
+        return self.shown is one and self._feed is not None
+
+    def _watch(self, target: RunningInput, feed: LiveFeed | EncodedFeed, lost: "asyncio.Future[SourceError]") -> None:
+        self._feed, self._lost = feed, lost
         lost.add_done_callback(lambda ended: self._note_lost(target, ended))
 
     def take_over(self, target: RunningInput, session: LiveSession) -> None:
         """The flow pulls that already."""
         self.shown = self.shown_last = target
-        self._watch(target, session.lost)
+        self._watch(target, session.feed, session.lost)
+        self._flow.replace_feed(self._noted(target, session.feed))
 
-    def hand_over(self, feed: Feed) -> "asyncio.Future[SourceError] | None":
-        """What is on air, which the flow pulls as ``feed`` from now on, is another's; None if it has ended just now."""
-        if self._lost is None or self._lost.done():
+    def hand_over(self) -> "asyncio.Future[SourceError] | None":
+        """What is on air is another's from now on; None if it has ended just now."""
+        if self._feed is None or self._lost is None or self._lost.done():
             return None
-        self.shown, self._is_handed_over = None, True
-        self._flow.replace_feed(feed)
+        self._flow.replace_feed(self._feed)
+        self.shown, self._feed, self._is_handed_over = None, None, True
         return self._lost
 
     def put_aside(self, now: float) -> None:
         """Show nothing; what is on air stays open."""
-        before, self.shown = self.shown, None
+        before, self.shown, self._feed = self.shown, None, None
         if before is not None:
             self._flow.release_feed()
             before.release(now)
@@ -120,7 +136,7 @@ class Program:
         if ended.cancelled() or self.shown is not target:
             return
         error = ended.result()
-        self.shown = None
+        self.shown = self._feed = None
         self._flow.detach_feed()
         target.lose(error)
         self._context.vitals.note_failure(self._source, error)

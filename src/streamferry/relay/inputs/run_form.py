@@ -27,9 +27,18 @@ class RunForm:
         return not self._normalize.copies
 
     @property
+    def is_known(self) -> bool:
+        """Whether all of it is known that is asked for."""
+        return not self.is_asked_for or (self.form is not None and self.form.audio is not None)
+
+    @property
     def sound(self) -> AudioForm | None:
         """The form of the sound, if it is known."""
         return None if self.form is None else self.form.audio
+
+    def forget(self) -> None:
+        """What was on air is no model any more."""
+        self.form, self._normalize, self._seen_changes = None, AS_THEY_ARE, -1
 
     def follow(self, normalize: Normalize) -> None:
         """What the task asks for now."""
@@ -40,7 +49,7 @@ class RunForm:
 
     def learn(self, timeline: Timeline) -> bool:
         """Look at what is on air of an input; whether more of the form is known now."""
-        if not self.is_asked_for or (self.form is not None and self.form.audio is not None):
+        if self.is_known:
             return False
         if timeline.is_joining or timeline.header_changes == self._seen_changes:
             return False
