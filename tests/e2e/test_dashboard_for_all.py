@@ -56,7 +56,7 @@ def service(tmp_path_factory: pytest.TempPathFactory, clips: ClipFactory) -> Ite
 
 @pytest.fixture(scope="module")
 def tasks(service: ServiceProgram, clips: ClipFactory) -> dict[str, str]:
-    """Title -> id. A list in trouble with a Chinese file name, one of thirty long addresses, a live task that waits for
+    """Title -> id. A list in trouble with a Chinese file name, one of twelve long addresses, a live task that waits for
     its start, and one that finds no room: the first two keep it."""
     now = int(datetime.now(UTC).timestamp())
     named = clips.directory / "周末 电影.mp4"
@@ -73,7 +73,7 @@ def tasks(service: ServiceProgram, clips: ClipFactory) -> dict[str, str]:
     long = {
         "Type": 1,
         "Title": "Long",
-        "SrcAddrS": [f"http://127.0.0.1:9/{'a-long-folder/' * 12}{number}.mp4" for number in range(30)],
+        "SrcAddrS": [f"http://127.0.0.1:9/{'a-long-folder/' * 12}{number}.mp4" for number in range(12)],
         "CycleMode": -1,
         "DstAddr": f"rtmp://127.0.0.1:9/{'a-long-application-' * 6}/key",
         **window,

@@ -30,8 +30,8 @@ from streamferry.relay.status import START, ItemStep, Playhead
 from streamferry.source.prepared import PreparedReader
 from streamferry.timeline.joins import MAX_OVERLAP_MS
 
-#: Lists that are played as they are.
-COUNT = int(os.environ.get("ODD_LISTS", "500"))
+#: Lists that are played as they are. They are the same in each run: among 200, each file comes after each other one.
+COUNT = int(os.environ.get("ODD_LISTS", "200"))
 LOOPS = 2
 ITEMS = 6
 DESTINATION = MediaUrl.parse("rtmp://127.0.0.1:1/live/key")
