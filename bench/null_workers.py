@@ -7,6 +7,7 @@ import secrets
 import signal
 import sys
 import time
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from multiprocessing.connection import Connection
@@ -18,7 +19,7 @@ from measure import cpu_ns, cpu_ns_between, pss_mib
 from programs import BENCH
 from streamferry.control.store_ledger import StoreLedger
 from streamferry.relay import Playhead, RelaySpec, RelayStatus, State, Trouble
-from streamferry.store import Seal, Store
+from streamferry.store import Seal, Store, due
 from streamferry.worker import Report, WorkerHealth
 from streamferry.worker.running_relay import RunningRelay
 from streamferry.worker.worker import Worker
@@ -97,7 +98,7 @@ def work(url: str, key: str, capacity: int, worker_id: str, told: Connection) ->
 
 async def _work(url: str, key: str, capacity: int, worker_id: str, told: Connection) -> None:
     store = Store(url, Seal(key), is_durable=False, connections=2)
-    wrote = {"transactions": 0, "held_s": 0.0, "rows": 0}
+    wrote = {"transactions": 0, "held_s": 0.0, "rows": 0, "claims": 0, "vain_claims": 0}
     real = store.write
 
     @asynccontextmanager
@@ -117,6 +118,15 @@ async def _work(url: str, key: str, capacity: int, worker_id: str, told: Connect
         return await report(reports, load, health)
 
     ledger.report = count  # type: ignore[method-assign]
+    claim = due.claim
+
+    async def count_claims(*asked: Any, **options: Any) -> due.Claimed:
+        claimed = await claim(*asked, **options)
+        wrote["claims"] += 1
+        wrote["vain_claims"] += not claimed.tasks
+        return claimed
+
+    due.claim = count_claims
     worker = Worker(ledger, NullHost(), capacity=capacity, is_attached=store.is_file)
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGUSR1, told.send, wrote)
@@ -152,7 +162,7 @@ class Fleet:
 
     def written(self) -> dict[str, float]:
         """What all have written so far."""
-        total: dict[str, float] = {"transactions": 0.0, "held_s": 0.0, "rows": 0.0}
+        total: dict[str, float] = defaultdict(float)
         for pid in self.pids:
             os.kill(pid, signal.SIGUSR1)
         for worker_id in self.processes:

@@ -174,6 +174,7 @@ async def measure(
             async with store.write() as connection:
                 await connection.execute(run.update().values(due_ms=now_ms()))
             figures["claim_all_s"] = await until_all_are_held(store, tasks, CLAIM_S)
+            figures |= {name: count for name, count in fleet.written().items() if name.endswith("claims")}
             # The events of the claims are written, and PostgreSQL has seen the new rows.
             await asyncio.sleep(5)
             meter = Meter(fleet, server, url)
@@ -279,6 +280,8 @@ _COLUMNS = {
     "workers_cpu_percent": ("workers CPU, %", ".1f"),
     "lock_share": ("lock share", ".2f"),
     "claim_all_s": ("all claimed, s", ".1f"),
+    "claims": ("in claims", ".0f"),
+    "vain_claims": ("in vain", ".0f"),
     "failover_s": ("failover, s", ".1f"),
 }
 

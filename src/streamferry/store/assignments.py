@@ -1,7 +1,9 @@
 """Run rows that a worker holds: what it is to do with them, and what it reports."""
 
+import functools
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -12,7 +14,7 @@ from streamferry.store import events, overlaps, pictures, run_reports, sealing, 
 from streamferry.store.database import now_ms
 from streamferry.store.events import NewEvent, playhead_detail
 from streamferry.store.followed_orders import marked
-from streamferry.store.given import bind
+from streamferry.store.given import bind, table_of
 from streamferry.store.schema import OPENS_MS, run, task
 from streamferry.store.seal import Seal
 from streamferry.store.spec_json import Unreadable, with_picture
@@ -155,7 +157,7 @@ async def report(
     now = await workers.require_lease(connection, worker_id)
     made_ms = now - round(age_s * 1000)
     reports = await _check_played_out(connection, reports)
-    mine = await _held(connection, worker_id, [one.task_id for one in reports])
+    mine = await _held(connection, worker_id, reports)
     current = await overlaps.settle(connection, worker_id, reports, mine, now)
     await run_reports.write(connection, current, made_ms)
     await events.append(
@@ -190,26 +192,26 @@ async def _check_played_out(connection: AsyncConnection, reports: Sequence[Repor
     ]
 
 
-_HELD = (
-    sa.select(
-        *(run.c.task_id, _EPOCH, sa.case((_IS_NEXT, run.c.worker_id)).label("before")),
-        sa.case((_IS_NEXT, run.c.destinations)).label("destinations"),
+@functools.cache
+def _hold(dialect: str) -> sa.Select[Any]:
+    given = table_of(dialect, {"of_task": run.c.task_id.type})
+    return (
+        sa.select(
+            *(run.c.task_id, _EPOCH, sa.case((_IS_NEXT, run.c.worker_id)).label("before")),
+            sa.case((_IS_NEXT, run.c.destinations)).label("destinations"),
+        )
+        .join(given, run.c.task_id == given.c.of_task)
+        .where(sa.or_(_HAS, _IS_NEXT))
+        .order_by(run.c.task_id)
+        .with_for_update(of=run)
     )
-    .where(run.c.task_id.in_(sa.bindparam("task_ids", expanding=True)), sa.or_(_HAS, _IS_NEXT))
-    .order_by(run.c.task_id)
-    .with_for_update()
-)
 
 
-async def _held(connection: AsyncConnection, worker_id: str, task_ids: Sequence[str]) -> dict[str, overlaps.Held]:
+async def _held(connection: AsyncConnection, worker_id: str, reports: Sequence[Report]) -> dict[str, overlaps.Held]:
     """Those tasks that the worker still holds; the rows are locked, always in the same order."""
-    found: dict[str, overlaps.Held] = {}
-    task_ids = sorted(task_ids)
-    for begin in range(0, len(task_ids), _BATCH):
-        batch = task_ids[begin : begin + _BATCH]
-        rows = await connection.execute(_HELD, {"task_ids": batch, "worker_id": worker_id})
-        found.update((task_id, overlaps.Held(*rest)) for task_id, *rest in rows)
-    return found
+    given = bind([{"of_task": one.task_id} for one in reports])
+    rows = await connection.execute(_hold(connection.dialect.name), {**given, "worker_id": worker_id})
+    return {task_id: overlaps.Held(*rest) for task_id, *rest in rows.all()}
 
 
 async def _take_back(connection: AsyncConnection, worker_id: str, returned: Mapping[str, Report], now: int) -> None:

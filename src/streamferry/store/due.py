@@ -68,7 +68,7 @@ class Choice(NamedTuple):
 async def choose(connection: AsyncConnection, worker_id: str, *, load: int, room: int) -> Choice:
     """Which due tasks this worker is the place for, at most ``room``. It only reads: nobody waits while it is decided.
 
-    The first ``CLAIM_BATCH`` of them. What nobody has taken for a second it takes whoever it was for, if it can.
+    At most ``CLAIM_BATCH``: its own, then what nobody has taken for a second, whoever it was for.
     """
     everybody, now = await placing.candidates_now(connection)
     me = next((one for one in everybody if one.worker_id == worker_id), None)
@@ -87,13 +87,13 @@ async def choose(connection: AsyncConnection, worker_id: str, *, load: int, room
             *(run.c.due_ms <= now, task.c.end_ms > now, workers.is_for(worker_id)),
             *(workers.asks_only(me.labels), *limits),
         )
-        .order_by(task.c.priority.desc(), run.c.due_ms)
-        .limit(room)
+        # All see the same ones, and each has a full part of them.
+        .order_by(task.c.priority.desc(), run.c.due_ms, run.c.task_id)
+        .limit(CLAIM_BATCH * len(everybody))
     )
-    due = [row for row in found.mappings() if not is_over(row["end_ms"], now)]
+    due = [row for row in found.mappings().all() if not is_over(row["end_ms"], now)]
     mine = await _decide_mine(connection, due, me, everybody, late_ms=now - _FAIR_FOR_MS)
-    first = [row["task_id"] for row in due if row["task_id"] in mine][:CLAIM_BATCH]
-    return Choice(first, me.labels, is_full=bool(limits) and not due)
+    return Choice(mine[:CLAIM_BATCH], me.labels, is_full=bool(limits) and not due)
 
 
 async def claim(connection: AsyncConnection, seal: Seal, worker_id: str, choice: Choice, *, load: int) -> Claimed:
@@ -151,19 +151,22 @@ async def _decide_mine(
     everybody: Sequence[Candidate],
     *,
     late_ms: int,
-) -> set[str]:
-    """Which of these tasks are for this worker: by its place among all, and what is due since ``late_ms``."""
+) -> list[str]:
+    """Which of these tasks are for this worker: by its place among all; then what is due since ``late_ms``."""
     wanted = [placing.wanted_of(row) for row in due]
     pulls = await placing.pulls(connection, wanted)
     workers = [me if one.worker_id == me.worker_id else one for one in everybody]
     places = decide_places(wanted, workers, pulls, asked_by=me.worker_id)
-    late = {row["task_id"] for row in due if row["due_ms"] <= late_ms}
-    left = me
-    for task_of_mine in wanted:
-        if places.get(task_of_mine.task_id) == me.worker_id:
-            left = left.with_task(task_of_mine)
-    mine = {task_id for task_id, worker_id in places.items() if worker_id == me.worker_id}
-    return mine | decide_places([one for one in wanted if one.task_id in late - mine], [left], {}).keys()
+    mine = [one for one in wanted if places.get(one.task_id) == me.worker_id]
+    for one in mine:
+        me = me.with_task(one)
+    is_mine = {one.task_id for one in mine}
+    late = [
+        one for one, row in zip(wanted, due, strict=True) if row["due_ms"] <= late_ms and one.task_id not in is_mine
+    ]
+    # Each begins elsewhere among them: they are free for all.
+    first = len(late) * sorted(one.worker_id for one in everybody).index(me.worker_id) // len(everybody)
+    return [one.task_id for one in mine] + list(decide_places(late[first:] + late[:first], [me], {}))
 
 
 async def conclude(connection: AsyncConnection, seal: Seal) -> int:

@@ -26,7 +26,7 @@ def table_of(dialect: str, columns: Mapping[str, Any]) -> Any:
     cells = (
         sa.type_coerce(sa.func.json_extract(value, f"$.{name}"), kind).label(name) for name, kind in columns.items()
     )
-    return sa.select(*cells).subquery("given")
+    return sa.select(*cells).limit(-1).subquery("given")
 
 
 def bind(rows: Sequence[Mapping[str, object]]) -> dict[str, str]:

@@ -45,16 +45,17 @@ _PLACE = ("loop", "item", "position_ms")
 _MADE = sa.bindparam("made", type_=sa.BigInteger())
 
 
-def _place(given: Any) -> dict[str, Any]:
-    """Values of a run row whose list has moved."""
-    has_moved = sa.and_(
+def _has_moved(given: Any) -> sa.ColumnElement[bool]:
+    """Whether its list has moved: one that does not broke when it last moved."""
+    return sa.and_(
         # An update may have set a new list since the worker read it: then nothing of that has been played.
         run.c.list_version <= given.c.of_version,
-        # A list that does not move broke when it last moved.
         sa.or_(run.c.playhead_ms.is_(None), *(run.c[name] != given.c[f"to_{name}"] for name in _PLACE)),
     )
-    values = {name: given.c[f"to_{name}"] for name in _PLACE} | {"playhead_ms": _MADE}
-    return {name: sa.case((has_moved, value), else_=run.c[name]) for name, value in values.items()}
+
+
+def _place(given: Any) -> dict[str, Any]:
+    return {name: given.c[f"to_{name}"] for name in _PLACE} | {"playhead_ms": _MADE}
 
 
 def _given(dialect: str, *names: str) -> Any:
@@ -65,7 +66,7 @@ def _given(dialect: str, *names: str) -> Any:
 @functools.cache
 def _write_place(dialect: str) -> sa.Update:
     given = _given(dialect, *_PLACE)
-    return run.update().where(run.c.task_id == given.c.of_task).values(_place(given))
+    return run.update().where(run.c.task_id == given.c.of_task, _has_moved(given)).values(_place(given))
 
 
 @functools.cache
@@ -74,9 +75,8 @@ def _write_status(dialect: str) -> sa.Update:
     given = _given(dialect, *_TOLD, *_PLACE)
     # The store decides since when: a worker only knows the trouble that it has seen itself.
     since_ms = sa.case((given.c.to_trouble_fault.is_not(None), sa.func.coalesce(run.c.trouble_ms, _MADE)))
-    place = {
-        name: sa.case((given.c.to_loop.is_not(None), value), else_=run.c[name]) for name, value in _place(given).items()
-    }
+    is_place = sa.and_(given.c.to_loop.is_not(None), _has_moved(given))
+    place = {name: sa.case((is_place, value), else_=run.c[name]) for name, value in _place(given).items()}
     told = {name: given.c[f"to_{name}"] for name in _TOLD}
     return run.update().where(run.c.task_id == given.c.of_task).values(told | {"trouble_ms": since_ms} | place)
 

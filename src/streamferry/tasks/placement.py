@@ -9,6 +9,7 @@ Nothing on air is ever ended to make room for another task (docs/decisions/0094)
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from heapq import heappop, heapreplace
 
 from streamferry.reasons import Code, InvalidValue, Reason
 
@@ -82,11 +83,16 @@ class Candidate:
 
     def with_task(self, wanted: "Wanted") -> "Candidate":
         """The same, once it has the task."""
-        return replace(
-            self,
-            streams=self.streams + 1,
-            kbps=self.kbps + wanted.kbps,
-            encodes=self.encodes + wanted.encodes,
+        # Not ``replace``: for thousands of tasks that is most of what a decision costs.
+        return Candidate(
+            self.worker_id,
+            self.streams + 1,
+            self.max_streams,
+            self.labels,
+            self.kbps + wanted.kbps,
+            self.max_kbps,
+            self.encodes + wanted.encodes,
+            self.max_encodes,
         )
 
 
@@ -102,6 +108,47 @@ class Wanted:
     source: str | None = None
 
 
+class _Fleet:
+    """Workers as they fill. ``asked_by``: who is chosen among those that are as empty, else the first by name."""
+
+    def __init__(self, workers: Sequence[Candidate], asked_by: str | None) -> None:
+        self.standing = {one.worker_id: one for one in workers}
+        self._asked_by = asked_by
+        self._has_kbps = any(one.max_kbps is not None for one in workers)
+        # Of each kind of task, who may take one; as it was when somebody last looked at them.
+        self._ranks: dict[tuple[object, ...], list[tuple[float, bool, str]]] = {}
+
+    def rank(self, worker_id: str, task: Wanted) -> tuple[float, bool, str]:
+        """The least is the best."""
+        return self.standing[worker_id].fullness(task), worker_id != self._asked_by, worker_id
+
+    def emptiest(self, task: Wanted) -> str | None:
+        """The worker with room for it that is the best. Who has taken a task since the last look only got fuller."""
+        kind = (task.labels, task.encodes, task.kbps if self._has_kbps else 0)
+        ranks = self._ranks.get(kind)
+        if ranks is None:
+            able = [one.worker_id for one in self.standing.values() if one.has_labels(task)]
+            ranks = self._ranks[kind] = sorted(self.rank(worker_id, task) for worker_id in able)
+        while ranks:
+            *_, worker_id = ranks[0]
+            if not self.standing[worker_id].has_room(task):
+                heappop(ranks)
+            elif (rank := self.rank(worker_id, task)) != ranks[0]:
+                heapreplace(ranks, rank)
+            else:
+                return worker_id
+        return None
+
+    def may_take(self, worker_id: str, task: Wanted) -> bool:
+        """Whether it is there, and has the labels and the room."""
+        one = self.standing.get(worker_id)
+        return one is not None and one.has_labels(task) and one.has_room(task)
+
+    def give(self, worker_id: str, task: Wanted) -> None:
+        """It has one more."""
+        self.standing[worker_id] = self.standing[worker_id].with_task(task)
+
+
 def decide_places(
     wanted: Sequence[Wanted],
     workers: Sequence[Candidate],
@@ -111,31 +158,26 @@ def decide_places(
 ) -> dict[str, str]:
     """Task -> worker, for the tasks that have a place. ``pulls``: source -> the workers that pull it.
 
-    Each worker decides this for itself (``asked_by``) and takes its part. Where several are as good, it is the one that
-    asks: it is there, and need not wait for another one to ask.
+    Each worker decides this for itself (``asked_by``) and takes its part. Of a few tasks it takes those for which
+    others are only as good: it is there, and need not wait for another one to ask. Of many all decide alike, or they
+    would all want the same ones.
     """
-
-    def rank(one: Candidate) -> tuple[float, bool, str]:
-        return one.fullness(task), one.worker_id != asked_by, one.worker_id
-
-    standing = {one.worker_id: one for one in workers}
+    fleet = _Fleet(workers, asked_by if len(wanted) < len(workers) else None)
     pulled = {source: set(ids) for source, ids in pulls.items()}
     places: dict[str, str] = {}
     # A stable sort: those that wait longest come first in ``wanted``.
     for task in sorted(wanted, key=lambda one: -one.priority):
-        able = [one for one in standing.values() if one.has_labels(task) and one.has_room(task)]
-        if not able:
+        chosen = fleet.emptiest(task)
+        if chosen is None:
             continue
-        chosen = min(able, key=rank)
         if task.source is not None:
             with_source = pulled.setdefault(task.source, set())
-            same = [one for one in able if one.worker_id in with_source]
-            best = min(same, key=rank, default=chosen)
-            if best.fullness(task) <= chosen.fullness(task) + _TOGETHER:
-                chosen = best
-            with_source.add(chosen.worker_id)
-        standing[chosen.worker_id] = chosen.with_task(task)
-        places[task.task_id] = chosen.worker_id
+            same = [fleet.rank(one, task) for one in with_source if fleet.may_take(one, task)]
+            if same and min(same)[0] <= fleet.rank(chosen, task)[0] + _TOGETHER:
+                *_, chosen = min(same)
+            with_source.add(chosen)
+        fleet.give(chosen, task)
+        places[task.task_id] = chosen
     return places
 
 

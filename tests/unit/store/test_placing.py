@@ -36,7 +36,14 @@ class Machines:
         self.capacity: dict[str, int] = {}
 
     async def start(self, name: str, capacity: int = 10, **traits: object) -> None:
-        self.ledgers[name] = StoreLedger(self.store, name, capacity=capacity, traits=Traits(**traits))  # type: ignore[arg-type]
+        # However slow the machine is, they are alive.
+        self.ledgers[name] = StoreLedger(
+            self.store,
+            name,
+            capacity=capacity,
+            traits=Traits(**traits),  # type: ignore[arg-type]
+            lease_s=600,
+        )
         self.capacity[name] = capacity
         await self.ledgers[name].register()
 
@@ -393,3 +400,35 @@ async def test_a_worker_takes_so_many_tasks_at_once(machines: Machines, monkeypa
     assert len(await machines.held("one")) == 6
     await machines.poll("one")
     assert set(await machines.held("one")) == {*first, *others}
+
+
+@pytest.mark.parametrize("is_late", [False, True])
+async def test_all_workers_wanted_the_same_tasks(
+    machines: Machines, monkeypatch: pytest.MonkeyPatch, is_late: bool
+) -> None:
+    """When many became due at once, each chose the first ones, and all but one waited for the store's lock in vain; so
+    again after a second, when they are for all.
+    """
+    monkeypatch.setattr(due, "CLAIM_BATCH", 5)
+    for name in "abcd":
+        await machines.start(name)
+    made = await machines.make(20)
+    if is_late:
+        await machines.be_late()
+    async with machines.store.read() as connection:
+        choices = [await due.choose(connection, name, load=0, room=10) for name in "abcd"]
+    chosen = [task_id for choice in choices for task_id in choice.task_ids]
+    assert sorted(chosen) == sorted(made)
+    await machines.poll()
+    assert [len(await machines.held(name)) for name in "abcd"] == [5] * 4
+
+
+async def test_what_a_worker_leaves_lying_others_take(machines: Machines) -> None:
+    """It is alive, and asks for nothing: its part of what is due is for all after a second."""
+    for name in "abc":
+        await machines.start(name, 30)
+    made = await machines.make(12)
+    await machines.poll("a", "b")
+    await machines.be_late()
+    await machines.poll("a", "b")
+    assert set(made) == set(await machines.held("a")) | set(await machines.held("b"))

@@ -104,6 +104,15 @@ def test_of_equals_the_one_that_asks_takes_it() -> None:
     assert {name: decide_places([task("t")], workers, {}, asked_by=name)["t"] for name in "ab"} == {"a": "a", "b": "b"}
 
 
+def test_workers_that_ask_at_once_wanted_the_same_tasks() -> None:
+    """Of many tasks each of the emptiest wanted the first ones, and one of them got them."""
+    workers = [worker(name) for name in "abc"]
+    wanted = [task(str(number)) for number in range(9)]
+    first, *others = [decide_places(wanted, workers, {}, asked_by=name) for name in "abc"]
+    assert others == [first, first]
+    assert sorted(first.values()) == [*"aaabbbccc"]
+
+
 def test_no_task_has_two_places_and_none_is_overfull() -> None:
     """Also with more tasks than room."""
     workers = [worker(name, 1, 4, max_encodes=1) for name in "abc"]
