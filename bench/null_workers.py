@@ -19,7 +19,7 @@ from measure import cpu_ns, cpu_ns_between, pss_mib
 from programs import BENCH
 from streamferry.control.store_ledger import StoreLedger
 from streamferry.relay import Playhead, RelaySpec, RelayStatus, State, Trouble
-from streamferry.store import Seal, Store, due
+from streamferry.store import Seal, Store, claims
 from streamferry.worker import Report, WorkerHealth
 from streamferry.worker.running_relay import RunningRelay
 from streamferry.worker.worker import Worker
@@ -118,15 +118,15 @@ async def _work(url: str, key: str, capacity: int, worker_id: str, told: Connect
         return await report(reports, load, health)
 
     ledger.report = count  # type: ignore[method-assign]
-    claim = due.claim
+    claim = claims.claim
 
-    async def count_claims(*asked: Any, **options: Any) -> due.Claimed:
+    async def count_claims(*asked: Any, **options: Any) -> claims.Claimed:
         claimed = await claim(*asked, **options)
         wrote["claims"] += 1
         wrote["vain_claims"] += not claimed.tasks
         return claimed
 
-    due.claim = count_claims
+    claims.claim = count_claims
     worker = Worker(ledger, NullHost(), capacity=capacity, is_attached=store.is_file)
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGUSR1, told.send, wrote)

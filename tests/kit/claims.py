@@ -2,10 +2,10 @@
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from streamferry.store import Seal, due
+from streamferry.store import Seal, claims
 
 
-async def claim(connection: AsyncConnection, seal: Seal, worker_id: str, *, load: int, room: int) -> due.Claimed:
+async def claim(connection: AsyncConnection, seal: Seal, worker_id: str, *, load: int, room: int) -> claims.Claimed:
     """Choose and claim in one transaction."""
-    choice = await due.choose(connection, worker_id, load=load, room=room)
-    return await due.claim(connection, seal, worker_id, choice, load=load)
+    choice = await claims.choose(connection, worker_id, load=load, room=room)
+    return await claims.claim(connection, seal, worker_id, choice, load=load)

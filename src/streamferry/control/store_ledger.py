@@ -23,8 +23,8 @@ from streamferry.store import (
     SealBroken,
     Store,
     assignments,
+    claims,
     describe_trouble,
-    due,
     followed_orders,
     sealing,
     workers,
@@ -109,17 +109,17 @@ class StoreLedger:
                 orders, has_due, now_ms = await workers.poll(connection, self._worker_id, self._traits.labels)
                 read_at = time.monotonic()
                 if has_due and room and began_at >= self._claim_at:
-                    choice = await due.choose(connection, self._worker_id, load=load, room=room)
+                    choice = await claims.choose(connection, self._worker_id, load=load, room=room)
             self._steps += self._clock_steps.note(now_ms, began_at, read_at)
             if choice is None:
                 return orders + self._steps
             if choice.is_full:
                 self._claim_at = time.monotonic() + _CLAIM_AGAIN_S
-            claimed = due.NOTHING
+            claimed = claims.NOTHING
             if choice.task_ids:
-                with contextlib.suppress(due.TakesNone):
+                with contextlib.suppress(claims.TakesNone):
                     async with self._store.write() as connection:
-                        claimed = await due.claim(connection, self._store.seal, self._worker_id, choice, load=load)
+                        claimed = await claims.claim(connection, self._store.seal, self._worker_id, choice, load=load)
             orders = claimed.orders or orders
             if not claimed.tasks and not choice.is_full:
                 wait_s = random.uniform(_LOCKED_AGAIN_S / 2, _LOCKED_AGAIN_S)

@@ -1,7 +1,7 @@
 """Worker rows: which workers are alive, by a lease on the database's clock; tasks of those that are not are freed.
 
-Order of locks, here, in ``due``, ``assignments`` and ``usage``, so that no two transactions wait for each other: task,
-run, worker, usage.
+Order of locks, here, in ``claims``, ``due``, ``assignments`` and ``usage``, so that no two transactions wait for each
+other: task, run, worker, usage.
 """
 
 import functools

@@ -13,7 +13,7 @@ from streamferry.control.store_ledger import StoreLedger
 from streamferry.media.url import MediaUrl
 from streamferry.relay.spec import Codecs
 from streamferry.relay.status import RelayStatus, State
-from streamferry.store import Store, due, fleet
+from streamferry.store import Store, claims, due, fleet
 from streamferry.store.database import read_now_ms
 from streamferry.store.records import Intent
 from streamferry.store.schema import run, task, worker
@@ -364,9 +364,9 @@ async def test_a_worker_that_is_emptied_takes_not_even_what_it_has_chosen(
     """A cordon may come between its choice, which is a read, and its claim: then another one takes the task."""
     await machines.start("left")
     (made,) = await machines.make()
-    choose = due.choose
+    choose = claims.choose
 
-    async def choose_and_be_emptied(*given: object, **named: int) -> due.Choice:
+    async def choose_and_be_emptied(*given: object, **named: int) -> claims.Choice:
         choice = await choose(*given, **named)  # type: ignore[arg-type]
         assert set(choice.task_ids) == {made}
         async with machines.store.write() as connection:
@@ -374,7 +374,7 @@ async def test_a_worker_that_is_emptied_takes_not_even_what_it_has_chosen(
         return choice
 
     with monkeypatch.context() as patch:
-        patch.setattr(due, "choose", choose_and_be_emptied)
+        patch.setattr(claims, "choose", choose_and_be_emptied)
         await machines.poll("left")
     record = await machines.actions.get_task(made)
     assert record.worker_id is None
@@ -388,7 +388,7 @@ async def test_a_worker_takes_so_many_tasks_at_once(machines: Machines, monkeypa
     """And the rest when it asks again: what it has to begin must not keep it from renewing its lease. The most
     important ones come first.
     """
-    monkeypatch.setattr(due, "CLAIM_BATCH", 3)
+    monkeypatch.setattr(claims, "CLAIM_BATCH", 3)
     await machines.start("one", 20)
     others = await machines.make(5)
     first = await machines.make(2, priority=5)
@@ -409,14 +409,14 @@ async def test_all_workers_wanted_the_same_tasks(
     """When many became due at once, each chose the first ones, and all but one waited for the store's lock in vain; so
     again after a second, when they are for all.
     """
-    monkeypatch.setattr(due, "CLAIM_BATCH", 5)
+    monkeypatch.setattr(claims, "CLAIM_BATCH", 5)
     for name in "abcd":
         await machines.start(name)
     made = await machines.make(20)
     if is_late:
         await machines.be_late()
     async with machines.store.read() as connection:
-        choices = [await due.choose(connection, name, load=0, room=10) for name in "abcd"]
+        choices = [await claims.choose(connection, name, load=0, room=10) for name in "abcd"]
     chosen = [task_id for choice in choices for task_id in choice.task_ids]
     assert sorted(chosen) == sorted(made)
     await machines.poll()
