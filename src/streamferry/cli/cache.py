@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from streamferry.cli.task_tables import named_source
+from streamferry.cli.task_rows import named_source
 from streamferry.cli.time_arguments import show_time
 from streamferry.prepare.cache import UNKEPT, Entry, Summary, all_entries, default_root, evict
 

@@ -1,7 +1,7 @@
 """Tasks and events as tables for people. What is shown comes from REST, which shows no secrets."""
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,9 +9,18 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
+from streamferry.cli.task_rows import (
+    air_rows,
+    content_of,
+    destination_rows,
+    insert_of,
+    named_source,
+    series_rows,
+    source_of,
+    time_of,
+    told,
+)
 from streamferry.cli.text_options import text_rows
-from streamferry.cli.time_arguments import show_time
-from streamferry.media.url import readable
 
 #: Wide enough that nothing is cut off in a pipe or a file.
 _PIPE_COLUMNS = 240
@@ -118,10 +127,10 @@ def _id_length(ids: Sequence[str]) -> int:
 
 
 def _reason(task: Mapping[str, Any], now: datetime) -> str:
-    """What keeps it from streaming, and for how long so far."""
+    """What keeps it from streaming, and for how long so far; or what is wrong with what it sends."""
     trouble = trouble_of(task)
     if trouble is None:
-        return str(task["run"]["reason"]) if _has_failed(task) else ""
+        return str(task["run"]["reason"]) if _has_failed(task) else content_of(task)
     return f"{_span(now - datetime.fromisoformat(trouble['since_at']))}: {trouble['reason']}"
 
 
@@ -136,7 +145,7 @@ def _when(task: Mapping[str, Any], now: datetime) -> str:
 
 
 def _end(task: Mapping[str, Any]) -> str:
-    return "no end" if task["end_at"] == "never" else _time(task["end_at"])
+    return "no end" if task["end_at"] == "never" else time_of(task["end_at"])
 
 
 def _span(length: timedelta) -> str:
@@ -168,18 +177,20 @@ def show_task(task: Mapping[str, Any]) -> None:
         ("group", task["group"]),
         ("state", state_of(task)),
         ("why", _why(task)),
+        ("content", Text(content_of(task), style="yellow")),
         ("sends", _sends(run)),
         ("stands", _place(run["playhead"])),
         ("worker", run["worker_id"] or ""),
-        ("window", f"{_time(task['start_at'])} to {_end(task)}"),
-        *_series(task.get("series")),
-        *((f"insert {one['number']}", _insert(one)) for one in task.get("inserts") or []),
-        *((f"source {number}", _source(one)) for number, one in enumerate(task["sources"], 1)),
+        ("window", f"{time_of(task['start_at'])} to {_end(task)}"),
+        *series_rows(task.get("series")),
+        *air_rows(task),
+        *((f"insert {one['number']}", insert_of(one)) for one in task.get("inserts") or []),
+        *((f"source {number}", source_of(one)) for number, one in enumerate(task["sources"], 1)),
         ("destination", task["destination"]),
         ("server", task.get("destination_server") or ""),
-        *_destination_rows(task.get("destinations") or []),
+        *destination_rows(task.get("destinations") or []),
         *(
-            (f"{end}: {name.replace('_', ' ')}", _told(value))
+            (f"{end}: {name.replace('_', ' ')}", told(value))
             for end in ("source", "destination")
             for name, value in task.get(f"{end}_options", {}).items()
         ),
@@ -202,25 +213,6 @@ def show_task(task: Mapping[str, Any]) -> None:
     console().print(table)
 
 
-def _insert(insert: Mapping[str, Any]) -> str:
-    return f"{_source(insert)}, {_time(insert['at'], seconds=True) if insert['at'] else 'after the present item'}"
-
-
-def _series(series: Mapping[str, Any] | None) -> Iterator[tuple[str, str]]:
-    if series is not None:
-        yield "recurs", f"{series['rule']}, by the clocks of {series['time_zone']}"
-        yield "except", ", ".join(series["exdates"])
-        yield "also", ", ".join(series["rdates"])
-        if series.get("slate_between"):
-            yield "between", "the slate"
-
-
-def _told(value: str | int | Mapping[str, str]) -> str:
-    if isinstance(value, bool | int):
-        return "yes" if value is True else str(value)
-    return value if isinstance(value, str) else ", ".join(f"{name}: {one}" for name, one in value.items())
-
-
 def show_done(task: Mapping[str, Any]) -> None:
     """The result of an action on a task."""
     console().print(Text(f"{task['task_id']}  ") + state_of(task))
@@ -228,7 +220,7 @@ def show_done(task: Mapping[str, Any]) -> None:
 
 def show_event(event: Mapping[str, Any], out: Console, *, with_task: bool) -> None:
     """One event on one line."""
-    line = Text(f"{_time(event['at'], seconds=True)}  ", style="dim")
+    line = Text(f"{time_of(event['at'], seconds=True)}  ", style="dim")
     if with_task:
         line.append(f"{event['task_id']}  ")
     line.append(f"{event['kind']:<13}", style=_STYLES.get(event["kind"], ""))
@@ -274,7 +266,7 @@ def _why(task: Mapping[str, Any]) -> str:
     if trouble is None:
         return f"{task['run']['reason']} ({task['run']['fault']})" if _has_failed(task) else ""
     tries = f", {trouble['tries']} tries" if trouble["tries"] else ""
-    return f"{trouble['reason']} ({trouble['fault']}), since {_time(trouble['since_at'], seconds=True)}{tries}"
+    return f"{trouble['reason']} ({trouble['fault']}), since {time_of(trouble['since_at'], seconds=True)}{tries}"
 
 
 def _callback_trouble(task: Mapping[str, Any]) -> str:
@@ -308,32 +300,3 @@ def _sources(task: Mapping[str, Any]) -> str:
     sources = task["sources"]
     more = f" and {len(sources) - 1} more" if len(sources) > 1 else ""
     return f"{named_source(sources[0]['url'])}{more}"
-
-
-def _source(source: Mapping[str, Any]) -> str:
-    start = f" from {source['start_s']:g} s" if source["start_s"] else ""
-    end = f" to {source['end_s']:g} s" if source["end_s"] else ""
-    return f"{named_source(source['url'])}{start}{end}"
-
-
-def named_source(url: str) -> str:
-    """A file by its plain path, anything else by its address."""
-    return readable(url.removeprefix("file://")) if url.startswith("file:///") else url
-
-
-def _time(text: str, *, seconds: bool = False) -> str:
-    return show_time(datetime.fromisoformat(text), seconds=seconds)
-
-
-def _destination_rows(destinations: list[dict[str, Any]]) -> list[tuple[str, str]]:
-    """Each of several: its name, where to, and how it is doing. None for one."""
-    if len(destinations) < 2:
-        return []
-    rows = []
-    for one in destinations:
-        run = one["run"] or {}
-        words = [one["name"], one["to"], run.get("state", "") if one["enabled"] else "off"]
-        if run:
-            words += [f"{run['kbps_out']} kbps", f"retries {run['retries']}", run["reason"] or ""]
-        rows.append((f"destination {one['id']}", "  ".join(word for word in words if word)))
-    return rows

@@ -132,3 +132,44 @@ def test_what_failed_was_said_to_have_ended() -> None:
     one = task("2a8e0000" + "0" * 24, status="ended", **run)
     assert state_of(one).plain == "failed"
     assert "was never started" in shown([one], 200)[1]
+
+
+def test_what_is_on_air_and_what_is_wrong_with_it_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    """``task show`` said nothing of further inputs, the slate and the content; a list nothing of the content."""
+    run = {"state": "streaming", "kbps_out": 900, "retries": 0, "dropped_tags": 0, "playhead": None, "worker_id": None}
+    run |= {
+        "on_air": {"shown": "input", "input": 1, "since_at": "2026-01-31T12:00:00Z", "reason": "input 0 is away"},
+        "found": [{"fault": "black", "reason": "the picture has been black for 12 s"}],
+    }
+    said = {"group": "default", "kind": "live", "loops": -1, "continue_strategy": "at_break", "watermark": None}
+    said |= {"destination": "rtmp://h.example/a/***", "callback_url": "", "version": 1, "sources": []}
+    said |= {
+        "inputs": [
+            {
+                "kind": "live",
+                "sources": [{"url": "rtmp://b.example/live/***", "start_s": 0, "end_s": 0}],
+                "warm": True,
+                "options": {"flash_ver": "FMLE/3.0", "headers": {"Cookie": "***"}},
+            }
+        ],
+        "slate": {"kind": "card", "title": "Back soon", "text": "", "clip": None},
+        "switching": {"switch_after_s": 3.0, "return_after_s": 30.0, "returns": False, "normalize": "first"},
+        "watch": {"black": {"threshold": 0.98, "duration_s": 10.0, "switches": True}},
+        "pinned": 1,
+    }
+    one = {**TASKS[2], **said, "trouble": None, "status": "active", "run": {**TASKS[2]["run"], **run}}
+    show_task(one)
+    lines = {line[:16].rstrip(): " ".join(line.split()) for line in capsys.readouterr().out.splitlines()}
+    told = "\n".join(lines.values())
+    for words in (
+        "content the picture has been black for 12 s",
+        "on air input 1, since",
+        "input 0 is away",
+        "by hand input 1",
+        "input 1 rtmp://b.example/live/***; warm; flash ver: FMLE/3.0; headers: Cookie: ***",
+        "slate card Back soon",
+        "switches after 3 s, back by hand, one form: first",
+        "watch black 0.98 for 10 s, switches",
+    ):
+        assert words in told
+    assert "the picture has been black" in shown([one], 200)[1]
