@@ -74,16 +74,18 @@ class ScheduleView:
             ui.label(self._t("schedule.next" if items else "schedule.nothing")).classes("soft")
             for item in items:
                 what = self._t("air.slate") if item.slate else name_and_place(item.source)[0]
-                self._row(item.start_at, item.end_at, what)
+                self._row(item.start_at, item.end_at, what, is_exact=True)
 
-    def _row(self, start_at: datetime, end_at: datetime | None, what: str) -> None:
+    def _row(self, start_at: datetime, end_at: datetime | None, what: str, *, is_exact: bool = False) -> None:
+        """``is_exact``: with seconds, since files may be short."""
+        seconds = "seconds" if is_exact else ""
         with ui.element("div").classes("window").props("role=listitem"):
-            time_at(start_at.isoformat()).classes("num")
+            time_at(start_at.isoformat()).props(seconds).classes("num")
             ui.label("→").props("aria-hidden=true")
             if end_at is None:
                 ui.label(self._t("schedule.unknown")).classes("soft")
             else:
-                time_at(end_at.isoformat()).classes("num")
+                time_at(end_at.isoformat()).props(seconds).classes("num")
             ui.label(what).classes("mono wrap")
 
     async def _choose_time(self) -> None:

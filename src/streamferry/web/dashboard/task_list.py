@@ -9,6 +9,7 @@ from streamferry.media.url import readable
 from streamferry.relay.status import State
 from streamferry.tasks.errors import ActionError
 from streamferry.web.dashboard import show
+from streamferry.web.dashboard.badges import badges_of
 from streamferry.web.dashboard.filters import FILTERS
 from streamferry.web.dashboard.frame import Page, Visitor, frame, live, visitor
 from streamferry.web.dashboard.page_actions import PageActions
@@ -220,7 +221,7 @@ def row_of(task: TaskView, who: Visitor) -> dict[str, Any]:
         "title": show.title_of(task, t),
         "about": " · ".join((t(f"kind.{task.kind.value}"), task.group)),
         "problem": show.problem_of(task, t, who.say),
-        "content": [t(f"content.{one.fault}") for one in show.found_in(task)],
+        "badges": badges_of(task, t),
         "since": trouble.since_at.isoformat() if trouble else "",
         "callbacks": show.callback_trouble_of(task, t),
         "source": readable(task.sources[0].url),

@@ -16,8 +16,8 @@ _BODY = """
     <div class="soft">{{ props.row.about }}</div>
     <div v-if="props.row.problem" class="problem">{{ props.row.problem }}
       <span v-if="props.row.since" class="nowrap">· SINCE <time-at :at="props.row.since"></time-at></span></div>
-    <div v-if="props.row.content.length" class="badges">
-      <span v-for="one in props.row.content" class="chip s-stalled">{{ one }}</span></div>
+    <div v-if="props.row.badges.length" class="badges">
+      <span v-for="one in props.row.badges" class="chip s-stalled">{{ one }}</span></div>
     <div v-if="props.row.callbacks" class="problem">{{ props.row.callbacks }}</div>
   </q-td>
   <q-td class="c-route mono">
@@ -47,8 +47,8 @@ _CARD = """
     </div>
     <div v-if="props.row.problem" class="problem">{{ props.row.problem }}
       <span v-if="props.row.since" class="nowrap">· SINCE <time-at :at="props.row.since"></time-at></span></div>
-    <div v-if="props.row.content.length" class="badges">
-      <span v-for="one in props.row.content" class="chip s-stalled">{{ one }}</span></div>
+    <div v-if="props.row.badges.length" class="badges">
+      <span v-for="one in props.row.badges" class="chip s-stalled">{{ one }}</span></div>
     <div v-if="props.row.callbacks" class="problem">{{ props.row.callbacks }}</div>
     <div class="mono cut"><span class="soft">↓</span> {{ props.row.source_name }}
       <b class="more">{{ props.row.more }}</b> <span class="soft">{{ props.row.source_where }}</span></div>

@@ -7,12 +7,27 @@ import pytest
 from streamferry.media.errors import Fault
 from streamferry.reasons import NOT_TOLD, Reason
 from streamferry.relay import State
+from streamferry.relay.eyes.judge import ContentFault
 from streamferry.relay.inputs.policy import SWITCHING
 from streamferry.relay.spec import Codecs, Latency
+from streamferry.relay.status import Shown
 from streamferry.web.air_views import show_switching
 from streamferry.web.dashboard import show
+from streamferry.web.dashboard.badges import badges_of
 from streamferry.web.dashboard.texts import sayer, translator
-from streamferry.web.views import Kind, RunView, SourceView, Status, Strategy, TaskView, TroubleView
+from streamferry.web.views import (
+    DestinationRunView,
+    DestinationView,
+    FoundView,
+    Kind,
+    OnAirView,
+    RunView,
+    SourceView,
+    Status,
+    Strategy,
+    TaskView,
+    TroubleView,
+)
 
 NOW = datetime(2026, 5, 2, tzinfo=UTC)
 NEVER_STARTED = "was never started: no worker took it in its time"
@@ -123,3 +138,33 @@ def test_a_state_says_what_happens_and_never_more(one: TaskView, chip: str, word
 def test_a_file_is_shown_by_its_name_and_where_it_is(address: str, name: str, place: str) -> None:
     """As people know it."""
     assert show.name_and_place(address) == (name, place)
+
+
+@pytest.mark.parametrize(
+    ("shown", "number", "english", "chinese"),
+    [
+        (Shown.SLATE, None, "On air: The slate", "正在播出：垫片"),
+        (Shown.INPUT, 2, "On air: Input 2", "正在播出：输入 2"),
+        (Shown.INPUT, 0, "", ""),
+    ],
+)
+def test_a_list_tells_what_is_not_as_it_should_be_though_it_streams(
+    shown: Shown, number: int | None, english: str, chinese: str
+) -> None:
+    """A slate for hours, and a destination that got nothing, were only seen on the page of the task."""
+    states = (State.STREAMING, State.RETRYING, State.CONNECTING)
+    ends = [
+        DestinationView.model_construct(enabled=True, run=DestinationRunView.model_construct(state=state))
+        for state in states
+    ]
+    ends.append(DestinationView.model_construct(enabled=False, run=None))
+    on_air = OnAirView(shown=shown, input=number, since_at=NOW, reason="", reason_code="", reason_params={})
+    black = FoundView(fault=ContentFault.BLACK, since_at=NOW, reason="", reason_code="", reason_params={})
+    one = task(Status.ACTIVE, State.STREAMING)
+    one = one.model_copy(
+        update={"destinations": ends, "run": one.run.model_copy(update={"on_air": on_air, "found": [black]})}
+    )
+    told = ["Black picture", *filter(None, [english]), "2 of 3 destinations get nothing"]
+    assert badges_of(one, translator("en")) == told
+    assert badges_of(one, translator("zh"))[1:-1] == [*filter(None, [chinese])]
+    assert badges_of(one.model_copy(update={"status": Status.DISABLED}), translator("en")) == []

@@ -3,6 +3,7 @@
 #: Key -> English and Chinese.
 TEXTS = {
     "air.auto": ("By the rules", "按规则"),
+    "air.badge": ("On air: {name}", "正在播出：{name}"),
     "air.done": ("It is shown as soon as it can be.", "将尽快切换。"),
     "air.files": ("{name} and {count} more", "{name} 等，另有 {count} 个"),
     "air.first": ("The source", "来源"),
@@ -43,6 +44,7 @@ TEXTS = {
     "destinations.added": ("Added", "已添加"),
     "destinations.all": ("Destinations", "推流目标"),
     "destinations.backup": ("in step with {name}", "与 {name} 同步"),
+    "destinations.badge": ("{count} of {all} destinations get nothing", "{all} 个推流目标中 {count} 个未在推流"),
     "destinations.dropped": ("dropped {count}", "丢帧 {count}"),
     "destinations.is_off": ("Switched off", "已停用"),
     "destinations.is_on": ("Switched on", "已启用"),
