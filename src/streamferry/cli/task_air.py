@@ -48,6 +48,9 @@ _OPTIONS: dict[str, Any] = {
             "machine, last_frame, or the address of a clip. `none` removes it.",
         ),
     ],
+    "slate_text": Annotated[
+        str | None, typer.Option("--slate-text", show_default=False, help="Text below the title of the card.")
+    ],
     "switch_after": Annotated[
         float | None,
         typer.Option(show_default=False, help="An input is down after so many seconds without media; else 3."),
@@ -64,6 +67,14 @@ _OPTIONS: dict[str, Any] = {
     "return_after": Annotated[
         float | None,
         typer.Option(show_default=False, help="A preferred input is shown again after so many good seconds; else 30."),
+    ],
+    "returns": Annotated[
+        bool | None,
+        typer.Option(
+            "--return/--no-return",
+            show_default=False,
+            help="Show a preferred input again by itself, as by default, or only when you ask for it.",
+        ),
     ],
     "one_form": Annotated[
         str | None,
@@ -84,10 +95,11 @@ def takes_air(command: Callable[..., None]) -> Callable[..., None]:
 def air_fields(arguments: dict[str, Any]) -> dict[str, Any]:
     """Take these options out of the arguments of a command; as fields of REST. Raises ValueError naming the option."""
     addresses, warm = arguments.pop("more_inputs", None), arguments.pop("warm", False)
-    slate = arguments.pop("slate", None)
+    slate, text = arguments.pop("slate", None), arguments.pop("slate_text", None)
     rules = {
         "switch_after_s": arguments.pop("switch_after", None),
         "return_after_s": arguments.pop("return_after", None),
+        "returns": arguments.pop("returns", None),
         "normalize": arguments.pop("one_form", None),
     }
     fields: dict[str, Any] = {}
@@ -97,6 +109,10 @@ def air_fields(arguments: dict[str, Any]) -> dict[str, Any]:
         fields["inputs"] = [] if addresses == ["none"] else [_input(address, warm) for address in addresses]
     if slate is not None:
         fields["slate"] = None if slate == "none" else _slate(slate)
+    if text is not None:
+        if slate == "none":
+            raise ValueError("--slate-text: without a slate there is nothing to show it on")
+        fields["slate"] = {**(fields.get("slate") or {}), "text": text}
     if told := {name: value for name, value in rules.items() if value is not None}:
         fields["switching"] = told
     return fields
