@@ -27,6 +27,8 @@ _MIN_SEGMENT_S, _SLACK_S = 0.2, 60.0
 _MOST_WAITING = 200
 # Nobody goes back further, however much of the past is listed.
 _MOST_LISTED = 1_000
+# So many segments of the same names, with other numbers, are the same segments.
+_SURE_NAMES = 2
 # How many segments are remembered by name; a server that ends fewer before it did may be one that lags.
 _REMEMBERED = 8
 
@@ -127,7 +129,7 @@ class HlsFollower:
         Raises ValueError, with a sentence that repeats nothing of it, for a playlist that cannot be followed.
         """
         listed = parsed(playlist, with_parts=self.parts.is_wanted) if listed is None else listed
-        segments, before = listed.segments[-_MOST_LISTED:], self.parts.offer.open_parts
+        segments, before = self._as_counted(listed.segments[-_MOST_LISTED:], asked_at), self.parts.offer.open_parts
         self.is_finished = playlist.is_finished
         names = {segment.number: _name(segment) for segment in segments}
         has_changed = names.keys() != self._names.keys() or len(listed.offer.open_parts) != len(before)
@@ -151,8 +153,8 @@ class HlsFollower:
             self._add(self._first(segments))
         elif is_other:
             # What waits is still there, mostly, and is played before the other begins.
-            first, *others = self._first(segments)
-            self._add([replace(first, is_break=True), *others])
+            if fresh := self._unplayed(self._first(segments)):
+                self._add([replace(fresh[0], is_break=True), *fresh[1:]])
         else:
             self._continue(segments, may_leap=True)
         self._names, self._end, self._asked_at = names, segments[-1].number + 1, asked_at
@@ -243,18 +245,44 @@ class HlsFollower:
         last = self._last
         if last is None:
             return
-        fresh = self.parts.after(last, self._taken_s, segments)
+        fresh = self._unplayed(self.parts.after(last, self._taken_s, segments))
         if not fresh:
             return
         missing = max(fresh[0].number - last.number - 1, 0)
         if may_leap and not self._waiting and (missing or self._is_break):
-            begun = [one for one in self._first(segments) if _is_after(one, last)]
+            begun = [one for one in self._unplayed(self._first(segments)) if _is_after(one, last)]
             if not begun:
                 return
             self._lost_s += sum(segment.seconds for segment in fresh) - sum(segment.seconds for segment in begun)
             self._needs_start, fresh = True, begun
         self._lost_s += missing * self._usual_s
         self._add(fresh)
+
+    def _unplayed(self, segments: list[Segment]) -> list[Segment]:
+        """Of another stream; one that had been left for the last one may be back."""
+        names = {_name(segment) for segment in segments}
+        if not self._names or names & set(self._names.values()):
+            return segments
+        played = {(segment.number, _name(segment)) for segment in self._given}
+        return [segment for segment in segments if (segment.number, _name(segment)) not in played]
+
+    def _as_counted(self, segments: list[Segment], now: float) -> list[Segment]:
+        """With the numbers that the same segments had before: two servers behind one name may count them differently.
+
+        Names that are used in turns are no shorter a time apart than it takes to make what is between.
+        """
+        known = {_name(segment): segment.number for segment in (*self._given, *self._waiting)}
+        known |= {name: number for number, name in self._names.items()}
+        names = [_name(segment) for segment in segments]
+        ahead = {segment.number - known[name] for segment, name in zip(segments, names, strict=True) if name in known}
+        # Of a part the server is asked for by its own number.
+        if len(ahead) != 1 or self.parts.is_wanted or len(set(names)) != len(names):
+            return segments
+        (by,) = ahead
+        is_turn = len(segments) <= by <= 1.5 * (now - self._asked_at) / self._usual_s + 2
+        if not by or is_turn or len(known.keys() & set(names)) < min(_SURE_NAMES, len(names)):
+            return segments
+        return [replace(segment, number=segment.number - by) for segment in segments]
 
     def _is_another_stream(self, names: dict[int, str], now: float) -> bool:
         """Whether a playlist goes on with other media than the one before; notes one that ends before it did."""

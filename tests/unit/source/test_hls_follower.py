@@ -180,6 +180,49 @@ def test_two_servers_behind_one_name_that_count_each_for_itself(other):
     assert "a1050.ts" in names(follower)
 
 
+@pytest.mark.parametrize("ahead", [-4_000, -200, -20, -5, -3, 3, 5, 20, 5_000])
+@pytest.mark.parametrize("turns", [2, 3, 10])
+def test_two_servers_behind_one_name_whose_segments_have_other_names(ahead, turns):
+    """Which are of the same moment cannot be told; none is played twice."""
+    follower, played = HlsFollower(), []
+    for reading in range(40):
+        first, name = (1_000, "a{}.ts") if reading % turns < turns / 2 else (1_000 + ahead, "b{}.ts")
+        follower.take(playlist(first + reading, 5, name=name), 2.0 * reading)
+        played += names(follower)
+    assert len(set(played)) == len(played) >= 35
+
+
+@pytest.mark.parametrize("ahead", [-900, -8, -3, -1, 1, 2, 5, 8, 4_000])
+@pytest.mark.parametrize("turns", [2, 3, 5])
+def test_two_servers_behind_one_name_that_count_the_same_segments_differently(ahead, turns):
+    """Whichever answers: each segment once, in order, without a break."""
+    follower, played = HlsFollower(), []
+    for reading in range(30):
+        other = ahead if reading // (turns - 1) % turns else 0
+        listed = playlist(1_000 + reading, 5).lines[3:]
+        head = ["#EXTM3U", "#EXT-X-TARGETDURATION:2", f"#EXT-X-MEDIA-SEQUENCE:{1_000 + reading + other}"]
+        follower.take(Playlist.parse("\n".join([*head, *listed]).encode()), 2.0 * reading)
+        played += drain(follower)
+        if reading == 20:
+            follower.begin_session()
+    assert [one.segment.media.uri for one in played] == [f"s{number}.ts" for number in range(1_002, 1_034)]
+    assert [number for number, one in enumerate(played) if one.is_break] in ([], [23])
+
+
+@pytest.mark.parametrize("pause", [1, 5, 6, 12])
+def test_names_that_are_used_in_turns_are_new_segments(pause):
+    """As by ffmpeg's ``hls_wrap``, also after a pause in which all of them were used again."""
+    follower, played = HlsFollower(), []
+    for reading in [*range(10), *range(9 + pause, 25)]:
+        lines = ["#EXTM3U", "#EXT-X-TARGETDURATION:2", f"#EXT-X-MEDIA-SEQUENCE:{reading}"]
+        for number in range(reading, reading + 5):
+            lines += ["#EXTINF:2,", f"s{number % 6}.ts"]
+        follower.take(Playlist.parse("\n".join(lines).encode()), 2.0 * reading)
+        played += [one.segment.number for one in drain(follower)]
+    assert played[-1] == 28
+    assert played == sorted(set(played))
+
+
 def test_a_delta_update_has_the_numbers_of_the_whole():
     follower = HlsFollower()
     follower.take(playlist(0, 6), 0.0)
