@@ -129,9 +129,12 @@ class HlsFollower:
         Raises ValueError, with a sentence that repeats nothing of it, for a playlist that cannot be followed.
         """
         listed = parsed(playlist, with_parts=self.parts.is_wanted) if listed is None else listed
-        segments, before = self._as_counted(listed.segments[-_MOST_LISTED:], asked_at), self.parts.offer.open_parts
+        segments, before = listed.segments[-_MOST_LISTED:], self.parts.offer.open_parts
         self.is_finished = playlist.is_finished
         names = {segment.number: _name(segment) for segment in segments}
+        if ahead := self._counted_ahead(names, asked_at):
+            segments = [replace(segment, number=segment.number - ahead) for segment in segments]
+            names = {number - ahead: name for number, name in names.items()}
         has_changed = names.keys() != self._names.keys() or len(listed.offer.open_parts) != len(before)
         longest_s = min(max(playlist.target_duration, 1), _MAX_SEGMENT_S)
         if segments:
@@ -266,23 +269,24 @@ class HlsFollower:
         played = {(segment.number, _name(segment)) for segment in self._given}
         return [segment for segment in segments if (segment.number, _name(segment)) not in played]
 
-    def _as_counted(self, segments: list[Segment], now: float) -> list[Segment]:
-        """With the numbers that the same segments had before: two servers behind one name may count them differently.
+    def _counted_ahead(self, names: dict[int, str], now: float) -> int:
+        """By how much the numbers of segments are higher than those that they had before.
 
-        Names that are used in turns are no shorter a time apart than it takes to make what is between.
+        Two servers behind one name may count the same segments differently. Names that are used in turns are no shorter
+        a time apart than it takes to make what is between.
         """
+        if any(self._names.get(number) == name for number, name in names.items()):
+            return 0
         known = {_name(segment): segment.number for segment in (*self._given, *self._waiting)}
         known |= {name: number for number, name in self._names.items()}
-        names = [_name(segment) for segment in segments]
-        ahead = {segment.number - known[name] for segment, name in zip(segments, names, strict=True) if name in known}
+        ahead = {number - known[name] for number, name in names.items() if name in known}
         # Of a part the server is asked for by its own number.
-        if len(ahead) != 1 or self.parts.is_wanted or len(set(names)) != len(names):
-            return segments
+        if len(ahead) != 1 or self.parts.is_wanted or len(set(names.values())) != len(names):
+            return 0
         (by,) = ahead
-        is_turn = len(segments) <= by <= 1.5 * (now - self._asked_at) / self._usual_s + 2
-        if not by or is_turn or len(known.keys() & set(names)) < min(_SURE_NAMES, len(names)):
-            return segments
-        return [replace(segment, number=segment.number - by) for segment in segments]
+        is_turn = len(names) <= by <= 1.5 * (now - self._asked_at) / self._usual_s + 2
+        is_sure = len(known.keys() & set(names.values())) >= min(_SURE_NAMES, len(names))
+        return by if is_sure and not is_turn else 0
 
     def _is_another_stream(self, names: dict[int, str], now: float) -> bool:
         """Whether a playlist goes on with other media than the one before; notes one that ends before it did."""
