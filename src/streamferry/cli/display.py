@@ -138,6 +138,8 @@ def _json_line(status: RelayStatus) -> str:
         "on_air": None if status.on_air is None else str(status.on_air),
         "final": status.final,
     }
+    if status.found:
+        values["found"] = [one.fault.value for one in status.found]
     if status.destinations:
         values["destinations"] = [_destination(one) for one in status.destinations]
     return json.dumps(values)
@@ -178,6 +180,8 @@ def progress_line(status: RelayStatus) -> Text:
             line.append(f"  {name} {count}", style="yellow" if count else "")
     if status.playhead is not None:
         line.append(f"  loop {status.playhead.loop + 1} file {status.playhead.item + 1}")
+    for finding in status.found:
+        line.append(f"  {finding.fault.value.replace('_', ' ')}", style="red")
     if status.on_air is not None and not status.final:
         line.append(f"  on air {status.on_air}", style="" if status.on_air.input == 0 else "yellow")
     if status.preparing_percent is not None:

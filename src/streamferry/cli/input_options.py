@@ -1,4 +1,4 @@
-"""The options of further inputs and of the slate, for ``streamferry relay``."""
+"""The options of further inputs, of the slate and of what decides between them, for ``streamferry relay``."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +10,7 @@ from streamferry.cli.media_options import parse_address
 from streamferry.media.slate import Slate, SlateKind
 from streamferry.media.url import MediaUrl
 from streamferry.relay import Item
+from streamferry.relay.eyes.judge import Watch
 from streamferry.relay.inputs.policy import SWITCHING, Normalize, Switching
 from streamferry.relay.live_or_file import looks_live
 from streamferry.relay.network import Network
@@ -57,6 +58,7 @@ class InputOptions:
     warm: bool
     slate: Slate | None
     switching: Switching
+    watch: Watch
 
     async def parse(self, network: Network) -> tuple[Input, ...]:
         """The further inputs. Raises ValueError naming the option."""

@@ -38,6 +38,7 @@ from streamferry.cli.options import (
 from streamferry.cli.peer_arguments import option_of, peer_fields, peer_options, takes_peers
 from streamferry.cli.process import on_interrupt, run
 from streamferry.cli.task_body import check_latency
+from streamferry.cli.watch_option import WatchOption, parse_watch
 from streamferry.media.peer_options import End
 from streamferry.media.url import MediaUrl
 from streamferry.net import sandbox
@@ -122,6 +123,7 @@ def relay(
     switch_after: SwitchAfterOption = SWITCH_AFTER_S,
     return_after: ReturnAfterOption = RETURN_AFTER_S,
     one_form: OneFormOption = "copy",
+    watch: WatchOption = None,
     ca_file: Annotated[
         str | None, typer.Option(show_default=False, help="PEM file of additional authorities to trust for TLS.")
     ] = None,
@@ -158,7 +160,7 @@ def relay(
                     patience,
                 ),
                 *(Latency(check_latency(latency)), ca_file, as_json),
-                InputOptions(more_inputs or [], warm, parse_slate(slate), rules),
+                InputOptions(more_inputs or [], warm, parse_slate(slate), rules, parse_watch(watch or [])),
             )
         )
     except ValueError as error:
@@ -252,7 +254,8 @@ async def _relay(
             destination_id="1",
             others=further,
         )
-    spec = replace(spec, more_inputs=await inputs.parse(network), slate=inputs.slate, switching=inputs.switching)
+    more = await inputs.parse(network)
+    spec = replace(spec, more_inputs=more, slate=inputs.slate, switching=inputs.switching, watch=inputs.watch)
     async with RelayHost(network=network) as host:
         running = host.start(spec)
         on_interrupt(running.request_stop)

@@ -24,6 +24,7 @@ from streamferry.cli.task_session import (
     session,
 )
 from streamferry.cli.time_arguments import read_time
+from streamferry.cli.watch_option import MoreOrNone, read_rule
 
 _PICTURES = (".png", ".jpg", ".jpeg")
 _OPTIONS: dict[str, Any] = {
@@ -55,15 +56,7 @@ _OPTIONS: dict[str, Any] = {
         float | None,
         typer.Option(show_default=False, help="An input is down after so many seconds without media; else 3."),
     ],
-    "watch": Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="FAULT[=THRESHOLD[/SECONDS]][+switch]",
-            show_default=False,
-            help="Watch the content: black, frozen, silent, low_bitrate or keyframes_far_apart; repeat it. With "
-            "+switch another input is shown instead, or the slate. `none`: no longer.",
-        ),
-    ],
+    "watch": MoreOrNone,
     "return_after": Annotated[
         float | None,
         typer.Option(show_default=False, help="A preferred input is shown again after so many good seconds; else 30."),
@@ -104,7 +97,7 @@ def air_fields(arguments: dict[str, Any]) -> dict[str, Any]:
     }
     fields: dict[str, Any] = {}
     if watch := arguments.pop("watch", None):
-        fields["watch"] = {} if watch == ["none"] else dict(_rule(one) for one in watch)
+        fields["watch"] = {} if watch == ["none"] else dict(read_rule(one) for one in watch)
     if addresses:
         fields["inputs"] = [] if addresses == ["none"] else [_input(address, warm) for address in addresses]
     if slate is not None:
@@ -116,20 +109,6 @@ def air_fields(arguments: dict[str, Any]) -> dict[str, Any]:
     if told := {name: value for name, value in rules.items() if value is not None}:
         fields["switching"] = told
     return fields
-
-
-def _rule(text: str) -> tuple[str, dict[str, float | bool]]:
-    told, plus, act = text.partition("+")
-    name, _, rest = told.partition("=")
-    threshold, _, seconds = rest.partition("/")
-    numbers = {"threshold": threshold, "duration_s": seconds}
-    try:
-        if plus and act != "switch":
-            raise ValueError
-        rule: dict[str, float | bool] = {field: float(value) for field, value in numbers.items() if value}
-    except ValueError:
-        raise ValueError(f"--watch: {text} must be like silent, silent=-50/30 or silent=-50/30+switch") from None
-    return name, {**rule, "switches": True} if plus else rule
 
 
 def _input(address: str, warm: bool) -> dict[str, Any]:
