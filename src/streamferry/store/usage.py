@@ -131,13 +131,14 @@ async def buckets(
         keys = (fine.c.begin_ms, fine.c.group_name)
         totals = (sa.func.sum(fine.c[name]).label(name) for name in ("streamed_ms", "bytes_out", "most_bytes"))
         fine = sa.select(*keys, *totals).group_by(*keys).subquery()
-    begin = (fine.c.begin_ms - (fine.c.begin_ms - start_ms) % step_ms).label("step_begin_ms")
+    begin = _whole(fine.c.begin_ms - (fine.c.begin_ms - start_ms) % step_ms).label("step_begin_ms")
     steps: list[sa.ColumnElement[object]] = [sa.literal_column("step_begin_ms"), fine.c.group_name]
     found = await connection.execute(
         sa.select(
             begin,
             fine.c.group_name,
-            *(sa.func.sum(fine.c.streamed_ms), sa.func.sum(fine.c.bytes_out), sa.func.max(fine.c.most_bytes)),
+            *(_whole(sa.func.sum(fine.c.streamed_ms)), _whole(sa.func.sum(fine.c.bytes_out))),
+            _whole(sa.func.max(fine.c.most_bytes)),
         )
         .group_by(*steps)
         .order_by(*steps)
@@ -146,16 +147,22 @@ async def buckets(
     rows = found.all()
     if len(rows) > MAX_SUMS:
         raise TooMuchUsage(Code.FIELD_RANGE_MANY_SUMS, count=MAX_SUMS)
+    begins = {begin_ms: from_ms(begin_ms) for begin_ms, *_ in rows}
     return [
         UsageBucket(
-            from_ms(int(begin_ms)),
+            begins[begin_ms],
             group if by_group else None,
-            int(streamed_ms) / 1000,
-            int(bytes_out),
-            int(most_bytes) * 8000 / fine_ms,
+            streamed_ms / 1000,
+            bytes_out,
+            most_bytes * 8000 / fine_ms,
         )
         for begin_ms, group, streamed_ms, bytes_out, most_bytes in rows
     ]
+
+
+def _whole(value: sa.ColumnElement[Any]) -> sa.ColumnElement[int]:
+    """PostgreSQL's sum of BIGINT is a decimal number, of which each is slow to read: there are 100,000."""
+    return sa.cast(value, sa.BigInteger)
 
 
 async def _choose_level(

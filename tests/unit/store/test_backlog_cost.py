@@ -64,11 +64,13 @@ class Backlog:
         async with self.store.write() as connection:
             for table, name in ((task, "id"), (task_spec, "task_id"), (run, "task_id")):
                 found = (await connection.execute(sa.select(table).where(table.c[name].in_(task_ids)))).mappings().all()
-                for number in range(times):
-                    rows = [{**row, name: f"{row[name][:20]}-{number}"} for row in found]
-                    for row in rows:
-                        row.pop("number", None)
-                    await connection.execute(table.insert(), rows)
+                rows = [
+                    {column: value for column, value in row.items() if column != "number"}
+                    | {name: f"{row[name][:20]}-{number}"}
+                    for number in range(times)
+                    for row in found
+                ]
+                await connection.execute(table.insert(), rows)
 
     async def steps_of_a_look(self) -> int:
         """How many steps SQLite takes to find out that there is nothing to do."""
