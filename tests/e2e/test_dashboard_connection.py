@@ -107,7 +107,10 @@ def test_wrong_options_are_named_at_their_fields(tab: Tab) -> None:
     further, away = (page.get_by_role("button", name=name) for name in ("Further destinations", "When the source is"))
     away.click()
     source.get_by_role("button", name="Add an input").click()
-    field(page.get_by_role("group", name="Input 1"), "Stream: rtmp").fill("nonsense")
+    first = page.get_by_role("group", name="Input 1")
+    field(first, "Stream: rtmp").fill("nonsense")
+    fold_of(first).click()
+    field(first, "Proxy").fill("proxy.example:8080")
     away.click()
     further.click()
     to.get_by_role("button", name="Add a destination").click()
@@ -120,7 +123,8 @@ def test_wrong_options_are_named_at_their_fields(tab: Tab) -> None:
     expect(field(second, KEY)).to_be_hidden()
     create.click()
     expect_wrong(second, KEY, "give the key itself")
-    expect_wrong(page.get_by_role("group", name="Input 1"), "Stream: rtmp", "must start with")
+    expect_wrong(first, "Stream: rtmp", "must start with")
+    expect_wrong(first, "Proxy", "Proxy must be http://host:port")
     expect(page).to_have_url(re.compile("/new$"))
 
 
