@@ -5,24 +5,34 @@
 Two publishers, of a red and of a green picture with a flash and a beep each second, send to nginx-rtmp; a relay shows
 the first, the second while that is down, and a blue slate while both are. At random moments one fails or comes back:
 
-    killed  kill -9 of its publisher, the server tells
-    frozen  SIGSTOP: its connection stays and carries nothing (a source that is away without a word)
-    slow    SIGSTOP and SIGCONT in turn, a tenth of a second of each: it comes late and in bursts, and no switch follows
+    killed   kill -9 of its publisher, the server tells
+    stopped  its connection stays and carries nothing (a source that is away without a word)
+    black    its picture turns black; the sound goes on
+    frozen   it sends the same picture again and again; the sound goes on
+    silent   its sound is silent; the picture goes on
+    bursts   it comes late and in bursts of a tenth of a second, for some seconds: no switch follows
+    slow     half of real time, for some seconds: no switch follows
 
-What is on air is read from the decoded pictures of the recording at the sink. Bars: one publish session; DTS of each
-track rises strictly; no gap longer than two frames; each flash that no join cuts has its beep where it was, to 5 ms;
-the pictures on air are in the order of the decisions that the relay told; nothing of the recording fails to decode.
-Kept in ``results/always_on-COMMIT.json``; 10 s a switch.
+Black, frozen and silent are found by the eyes (``--watch``, 2 s, frozen 6 s). A backup that is away comes back late, or
+not before the first does: then the slate is on air. What is on air is read from the decoded pictures of the recording.
+
+Bars: one publish session; DTS of each track rises strictly; no gap longer than two frames; each flash that has a beep,
+and that no join cuts, has it where it was, to 5 ms; the pictures on air are in the order of the decisions that the
+relay told; nothing of the recording fails to decode.
+Kept in ``results/always_on-COMMIT.json``; some 8 s a switch.
 """
 
 import argparse
+import contextlib
 import itertools
 import json
 import random
 import signal
 import statistics
+import subprocess
 import sys
 import tempfile
+import threading
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -37,31 +47,126 @@ from results import Bar, keep, print_bars
 sys.path.append(str(BENCH.parent / "tests"))
 from kit import programs
 from kit.av_offset import av_offsets_ms
-from kit.live import Publisher
 from kit.nginx_rtmp import NginxRtmp
 from kit.pictures import frames
 from kit.probe import Track, decode_errors, max_gap_ms, packets
 from kit.relay_program import RelayProgram
 from kit.waiting import wait_for
+from streamferry.media.enhanced import tag_kind
+from streamferry.media.tag import AUDIO, SEQUENCE_HEADER, VIDEO, Tag
+from streamferry.source.flv import FlvReader
+from streamferry.wire.flv import serialize_flv_header, serialize_tag
 
 FPS, FILM_S = 25, 20
 COLORS = ("red", "green")
 LETTERS = {"input 0": "r", "input 1": "g", "slate": "b"}
 #: Of the relay that is tried: seconds.
 SWITCH_AFTER_S, RETURN_AFTER_S = 2, 2
+#: The eyes have the lowest priority: on a machine that is busy they are late.
+SETTLED_S = 60.0
+#: Faults of the content, with threshold and seconds.
+WATCH = ("black=0.98/2", "frozen=1/6", "silent=-60/2")
 #: A flash is white, and belongs to each colour.
 WHITE = 180
+#: Of a black picture nobody can tell whose it is.
+BLACK = 60
 
 
-def film(path: Path, color: str) -> Path:
-    """One colour with a white flash and a beep each second."""
+#: What a camera can show: filters of its picture, and of its sound.
+SHOWS = {
+    "picture": ("", ""),
+    "black": ("drawbox=t=fill:color=black", ""),
+    "frozen": ("", ""),
+    "silent": ("", "volume=0"),
+}
+KINDS = tuple(SHOWS)[1:]
+
+
+def film(path: Path, color: str, show: str) -> Path:
+    """One colour in which a grey box goes round, with a white flash and a beep each second. All are coded alike."""
     flash = "drawbox=t=fill:color=white:enable='lt(mod(t+0.501,1),0.2)'"
-    beep = "aevalsrc='0.8*sin(2*PI*1000*t)*lt(mod(t+0.5,1),0.2)':s=48000"
-    inputs = (f"color=c={color}:s=320x180:r={FPS},{flash}", beep)
+    place = "20" if show == "frozen" else "20+mod(t*37,240)"
+    grey = f"color=0x606060:s=50x50:r={FPS}[box];[all][box]overlay=y=100:x='{place}'"
+    # A look hears a quarter of a second: there is a low tone between the beeps.
+    sound = "aevalsrc='0.02*sin(2*PI*300*t)+0.7*sin(2*PI*1000*t)*lt(mod(t+0.5,1),0.2)':s=48000"
+    of_picture, of_sound = SHOWS[show]
+    seen = [f"color=c={color}:s=320x180:r={FPS}[all];{grey}", "" if show == "frozen" else flash, of_picture]
+    inputs = (",".join(filter(None, seen)), ",".join(filter(None, (sound, of_sound))))
     made = [word for graph in inputs for word in ("-f", "lavfi", "-t", str(FILM_S), "-i", graph)]
     coded = ["-c:v", "libx264", "-preset", "ultrafast", "-g", str(FPS), "-pix_fmt", "yuv420p", "-c:a", "aac"]
     programs.run([programs.ffmpeg(), "-v", "error", "-nostdin", "-y", *made, *coded, "-ac", "2", "-f", "flv", path])
     return path
+
+
+class Sender:
+    """An ffmpeg that publishes what we write to it, in real time or at another ``pace``: one of the films in a loop,
+    another one from a keyframe on, stamps going on."""
+
+    def __init__(self, films: dict[str, Path], url: str, log: Path) -> None:
+        self.show = "picture"
+        self.pace = 1.0
+        self._films = {show: _groups(path) for show, path in films.items()}
+        words = [
+            programs.ffmpeg(),
+            "-v",
+            "warning",
+            "-nostdin",
+            "-analyzeduration",
+            "200000",
+            "-f",
+            "flv",
+            "-i",
+            "pipe:0",
+        ]
+        self._log = log.open("w")
+        self.process = subprocess.Popen(
+            [*words, "-c", "copy", "-f", "flv", "-flvflags", "no_duration_filesize", url],
+            stdin=subprocess.PIPE,
+            stderr=self._log,
+        )
+        self._thread = threading.Thread(target=self._send, name="sender", daemon=True)
+        self._thread.start()
+
+    def _send(self) -> None:
+        pipe = self.process.stdin
+        assert pipe is not None
+        headers, _ = self._films["picture"]
+        begin = serialize_flv_header(has_audio=True, has_video=True)
+        with contextlib.suppress(OSError, ValueError):
+            pipe.write(begin + b"".join(serialize_tag(kind, 0, body) for kind, _, body in headers))
+            due, begun_ms = time.monotonic(), 0
+            for number in itertools.count():
+                _, groups = self._films[self.show]
+                at_ms = 0
+                for kind, stamp_ms, body in groups[number % len(groups)]:
+                    due += (stamp_ms - at_ms) / 1000 / self.pace
+                    at_ms = stamp_ms
+                    while self.pace == 0.0 or time.monotonic() < due:
+                        time.sleep(0.005)
+                    pipe.write(serialize_tag(kind, begun_ms + stamp_ms, body))
+                    pipe.flush()
+                due += (1000 - at_ms) / 1000 / self.pace
+                begun_ms += 1000
+
+    def vanish(self) -> None:
+        """kill -9."""
+        self.process.kill()
+        self.process.wait()
+        self._thread.join()
+        self._log.close()
+
+
+def _groups(path: Path) -> tuple[list[Tag], list[list[Tag]]]:
+    """Headers of a film, and its seconds, each from its keyframe on, with stamps from its beginning on."""
+    tags: list[Tag] = []
+    FlvReader().read(memoryview(path.read_bytes()), 0, tags)
+    media = [(kind, stamp, bytes(body)) for kind, stamp, body in tags if kind in (AUDIO, VIDEO)]
+    headers = [tag for tag in media if tag_kind(tag[0], tag[2]) == SEQUENCE_HEADER]
+    groups: list[list[Tag]] = [[] for _ in range(FILM_S)]
+    for kind, stamp, body in media:
+        if tag_kind(kind, body) != SEQUENCE_HEADER and stamp < FILM_S * 1000:
+            groups[stamp // 1000].append((kind, stamp % 1000, body))
+    return headers, groups
 
 
 @dataclass
@@ -69,65 +174,74 @@ class Camera:
     """One publisher, which fails and comes back."""
 
     nginx: NginxRtmp
-    clip: Path
+    films: dict[str, Path]
     key: str
     log: Path
-    publisher: Publisher | None = None
-    is_stopped: bool = False
-
-    @property
-    def is_up(self) -> bool:
-        """Whether it sends."""
-        return self.publisher is not None and not self.is_stopped
+    sender: Sender | None = None
+    #: How it has failed.
+    fault: str | None = "away"
 
     def come(self) -> None:
-        """Publish, anew if it was killed."""
-        if self.is_stopped and self.publisher is not None:
+        """Be well: publish, anew if it was killed."""
+        if self.fault == "stopped" and self.sender is not None:
             # What it had is old: the server is to take the new one for the same stream.
-            self.publisher.vanish()
+            self.end()
+        if self.sender is None:
             self.nginx.wait_unpublished(self.key)
-        self.publisher, self.is_stopped = Publisher(self.clip, self.nginx.url(self.key), self.log), False
-        self.nginx.wait_published(self.key)
+            self.sender = Sender(self.films, self.nginx.url(self.key), self.log)
+            self.nginx.wait_published(self.key)
+        self.sender.show, self.fault = "picture", None
 
     def fail(self, how: str) -> None:
-        """Be killed, or stop without a word."""
-        assert self.publisher is not None
+        """Be killed, stop without a word, or show nothing."""
+        assert self.sender is not None
+        self.fault = how
         if how == "killed":
-            self.publisher.vanish()
-            self.publisher = None
+            self.end()
+        elif how == "stopped":
+            self.sender.process.send_signal(signal.SIGSTOP)
         else:
-            self.publisher.process.send_signal(signal.SIGSTOP)
-            self.is_stopped = True
+            self.sender.show = how
 
-    def be_slow(self, seconds: float) -> None:
-        """Send in bursts for so long."""
-        assert self.publisher is not None
+    def be_late(self, how: str, seconds: float) -> None:
+        """Send in bursts, or too slowly, for so long."""
+        assert self.sender is not None
         until = time.monotonic() + seconds
+        self.sender.pace = 0.5 if how == "slow" else 1.0
         while time.monotonic() < until:
-            for what in (signal.SIGSTOP, signal.SIGCONT):
-                self.publisher.process.send_signal(what)
+            for what in (signal.SIGSTOP, signal.SIGCONT) if how == "bursts" else ():
+                self.sender.process.send_signal(what)
                 time.sleep(0.1)
+            time.sleep(0.01)
+        self.sender.pace = 1.0
 
     def end(self) -> None:
         """For good."""
-        if self.publisher is not None:
-            self.publisher.vanish()
+        if self.sender is not None:
+            self.sender.vanish()
+            self.sender = None
 
 
-def run_switches(console: Console, stack: ExitStack, home: Path, count: int, seed: int) -> tuple[list[str], Path, Path]:
-    """The trial: what was told to be on air, one after the other; the recording and one of the films."""
+def run_switches(
+    console: Console, stack: ExitStack, home: Path, count: int, seed: int
+) -> tuple[list[str], list[str], Path, Path]:
+    """The trial: what was told to be on air, one after the other; how cameras failed; the recording and a film."""
     chance = random.Random(seed)
     nginx = NginxRtmp(home / "nginx")
     nginx.start()
     stack.callback(nginx.stop)
-    cameras = [Camera(nginx, film(home / f"{color}.flv", color), color, home / f"{color}.log") for color in COLORS]
+    cameras = [
+        Camera(nginx, {show: film(home / f"{color}-{show}.flv", color, show) for show in SHOWS}, color, home / color)
+        for color in COLORS
+    ]
     for camera in cameras:
         camera.come()
         stack.callback(camera.end)
     options = ["--input", nginx.url(COLORS[1]), "--warm", "--slate", "#0000ff"]
     rules = ["--switch-after", SWITCH_AFTER_S, "--return-after", RETURN_AFTER_S]
+    rules += [word for rule in WATCH for word in ("--watch", f"{rule}+switch")]
     to = nginx.url("channel", app="rec")
-    relay = RelayProgram(home / "relay", nginx.url(COLORS[0]), "--live", *options, *rules, "--to", to)
+    relay = RelayProgram(home / "relay", nginx.url(COLORS[0]), "--live", *options, *rules, "--to", to, "-v")
     stack.callback(relay.interrupt)
     relay.wait_state("streaming")
 
@@ -135,26 +249,41 @@ def run_switches(console: Console, stack: ExitStack, home: Path, count: int, see
         return str(relay.raw_lines[-1]["on_air"])
 
     def settle(wanted: str) -> None:
-        wait_for(f"{wanted} on air", lambda: now() == wanted)
+        try:
+            wait_for(f"{wanted} on air", lambda: now() == wanted, SETTLED_S)
+        except AssertionError:
+            console.print(relay.errors[-4000:], highlight=False, markup=False)
+            raise
         began_ms = relay.raw_lines[-1]["media_time_ms"]
         wait_for("a stretch of it", lambda: relay.raw_lines[-1]["media_time_ms"] > began_ms + 1000)
 
     settle("input 0")
     told = ["input 0"]
+    faults: list[str] = []
+    kinds: list[str] = []
     while len(told) <= count:
         time.sleep(chance.random() * 1.5)
         first, second = cameras
-        if first.is_up and chance.random() < 0.2:
-            first.be_slow(chance.uniform(1, 3))
-            console.print(f"{len(told) - 1}: input 0 was slow")
-        camera = chance.choice([one for one in cameras if not (first.is_up and one is second and second.is_up)])
+        if first.fault is None and chance.random() < 0.2:
+            how = chance.choice(("bursts", "slow"))
+            first.be_late(how, chance.uniform(1, 3))
+            faults.append(how)
+            console.print(f"{len(told) - 1}: input 0 was sent in {how}" if how == "bursts" else "input 0 was slow")
+        if first.fault is None:
+            # A backup comes late, or is away for longer.
+            camera = second if second.fault is not None and chance.random() < 0.3 else first
+        else:
+            camera = chance.choice((first, second))
         how = "back"
-        if camera.is_up:
-            how = chance.choice(("killed", "frozen"))
+        if camera.fault is None:
+            # Each way to fail as often as any other; of what is off the air nobody knows till it is needed.
+            kinds = kinds or chance.sample(("killed", "stopped", *KINDS), 2 + len(KINDS))
+            how = kinds.pop() if now() == f"input {cameras.index(camera)}" else "killed"
             camera.fail(how)
+            faults.append(how)
         else:
             camera.come()
-        wanted = "input 0" if first.is_up else "input 1" if second.is_up else "slate"
+        wanted = "input 0" if first.fault is None else "input 1" if second.fault is None else "slate"
         settle(wanted)
         if wanted != told[-1]:
             told.append(wanted)
@@ -163,13 +292,14 @@ def run_switches(console: Console, stack: ExitStack, home: Path, count: int, see
     nginx.wait_unpublished("channel", "rec")
     recordings = nginx.recordings("channel")
     assert len(recordings) == 1, f"{len(recordings)} publish sessions"
-    return told, recordings[0], cameras[0].clip
+    return told, faults, recordings[0], cameras[0].films["picture"]
 
 
 def letters(path: Path) -> list[str]:
-    """The colour of each picture that is not white, neighbours once."""
+    """The colour of each picture that is not white and not black, neighbours once."""
     pixels = (frame[4][4] for frame in frames(path, 1 << 20, crop="8:8:0:0"))
-    seen = ("rgb"[max(range(3), key=lambda part: pixel[part])] for pixel in pixels if min(pixel) < WHITE)
+    coloured = (pixel for pixel in pixels if min(pixel) < WHITE and max(pixel) > BLACK)
+    seen = ("rgb"[max(range(3), key=lambda part: pixel[part])] for pixel in coloured)
     return [key for key, _ in itertools.groupby(seen)]
 
 
@@ -188,7 +318,7 @@ def main() -> int:
     began_at = time.monotonic()
     with ExitStack() as stack:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="streamferry-bench-")))
-        told, recorded, clip = run_switches(console, stack, home, asked.switches, asked.seed)
+        told, faults, recorded, clip = run_switches(console, stack, home, asked.switches, asked.seed)
         media = packets(recorded)
         seen, wanted = letters(recorded), [LETTERS[one] for one in told]
         own_ms = statistics.median(av_offsets_ms(clip))
@@ -208,6 +338,7 @@ def main() -> int:
     result = {
         **about("always_on", vars(asked)),
         "took_s": round(time.monotonic() - began_at),
+        "faults": {how: faults.count(how) for how in sorted(set(faults))},
         "told": "".join(wanted),
         "seen": "".join(seen),
         "flashes": len(apart_ms),
