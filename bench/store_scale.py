@@ -303,7 +303,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=30.0)
     parser.add_argument("--stores", default="sqlite,postgresql")
     asked = parser.parse_args()
-    console = Console(width=None if sys.stdout.isatty() else 150)
+    console = Console(width=None if sys.stdout.isatty() else 190)
     figures = run_all(asked.stores.split(","), asked.tasks, asked.workers, asked.seconds)
     table = Table("store", *(name for name, _ in _COLUMNS.values()), "new p50/p99, ms", "stop p50/p99, ms")
     bars = []
