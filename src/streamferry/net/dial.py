@@ -217,7 +217,9 @@ async def _connect(place: Address, bind: str = "", again: Ends | None = None) ->
     if again is not None and again.remote == place[1]:
         with suppress(OSError):
             async with asyncio.timeout(_AGAIN_S):
-                return await _connect_from(place, lambda sock: _bind_again(sock, again))
+                sock = await _connect_from(place, lambda sock: _bind_again(sock, again))
+                again.is_over = True
+                return sock
     return await _connect_from(place, lambda sock: _bind(sock, bind) if bind else None)
 
 

@@ -10,34 +10,40 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any
 
+from streamferry.media.peer_options import PeerOptions
 from streamferry.media.url import MediaUrl
 
 _MAX_REMEMBERED = 1000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Ends:
     """Of a connection, as the socket module writes addresses."""
 
     local: tuple[Any, ...]
     remote: tuple[Any, ...]
+    #: Another connection has been made between them: the peer has the old one no more. What follows comes from
+    #: anywhere, or a balancer of load would lead each to the same machine, which may be the one that is ill.
+    is_over: bool = False
 
 
-_given_up: "OrderedDict[MediaUrl, Ends]" = OrderedDict()
+# By the way that was taken: who changes it wants no connection by the old one.
+_given_up: "OrderedDict[tuple[MediaUrl, PeerOptions], Ends]" = OrderedDict()
 
 
-def note_half_open(url: MediaUrl, ends: Ends) -> None:
+def note_half_open(url: MediaUrl, options: PeerOptions, ends: Ends) -> None:
     """The peer of a session to ``url`` may not hear that it has ended."""
-    _given_up[url] = ends
+    _given_up[url, options.way] = ends
     if len(_given_up) > _MAX_REMEMBERED:
         _given_up.popitem(last=False)
 
 
-def find_half_open(url: MediaUrl) -> Ends | None:
+def find_half_open(url: MediaUrl, options: PeerOptions) -> Ends | None:
     """From where the next connection for ``url`` is to come; None: from anywhere."""
-    return _given_up.get(url)
+    ends = _given_up.get((url, options.way))
+    return None if ends is None or ends.is_over else ends
 
 
-def forget_half_open(url: MediaUrl) -> None:
+def forget_half_open(url: MediaUrl, options: PeerOptions) -> None:
     """A session to ``url`` has been accepted."""
-    _given_up.pop(url, None)
+    _given_up.pop((url, options.way), None)

@@ -144,7 +144,7 @@ class _Opening:
                 answer = await _set_up(connection, session, self._purpose, self._network["deadlines"], self._needs)
                 if answer is None:
                     _remember(self._url, asked_as)
-                    forget_half_open(self._url)
+                    forget_half_open(self._url, self._options)
                     return RtmpLink(connection, session)
                 self._adapt(answer, connection.peer)
             except PeerUnreachable:
@@ -160,7 +160,7 @@ class _Opening:
 
     async def _dial(self) -> Connection:
         try:
-            again = find_half_open(self._url) if self._purpose is Purpose.PUBLISH else None
+            again = find_half_open(self._url, self._options) if self._purpose is Purpose.PUBLISH else None
             return await dial_url(self._place.server, again=again, **self._network)
         except PeerForbidden as error:
             if not self._redirects:

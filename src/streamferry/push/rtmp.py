@@ -351,7 +351,7 @@ class RtmpSession:
     def abort(self) -> None:
         """Reset at once, discarding what the peer has not received yet. Closing again does nothing."""
         if (ends := self._connection.ends()) is not None:
-            note_half_open(self._session.url, ends)
+            note_half_open(self._session.url, self._session.options, ends)
         self._connection.reset()
 
 

@@ -130,7 +130,8 @@ class ClientSession(Peer):
         self._purpose = purpose
         self._random = random
         self._auth = auth
-        self._options = options
+        #: As they were given.
+        self.options = options
         self._lists_codecs = lists_codecs
         self._is_encoder = is_encoder
         self._stage = _Stage.CONNECTING
@@ -261,7 +262,7 @@ class ClientSession(Peer):
             self._place,
             is_publisher=self._purpose is Purpose.PUBLISH,
             auth=self._auth or "",
-            options=self._options,
+            options=self.options,
             lists_codecs=self._lists_codecs,
             is_encoder=self._is_encoder,
         )
@@ -380,5 +381,5 @@ class ClientSession(Peer):
 
     def _shown(self, text: Amf0Value) -> str:
         """Text of the server as it may be shown: on one line, not endless, without the secrets it may repeat."""
-        more = self._options.secrets
+        more = self.options.secrets
         return shown(text, secrets_of(self._url, self._key, self._auth or "", self._place.app, more))
