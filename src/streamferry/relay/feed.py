@@ -232,6 +232,10 @@ class LiveFeed:
         made = AUDIO if self._silence is not None else None
         return [(tag[0], 0, tag[2]) for tag in self._timeline.headers if tag[0] != made]
 
+    def check_with(self, check: Check | None) -> None:
+        """From now on that sees what is received: it is another keeper's."""
+        self._check = check
+
     def lay_on(self, timeline: Timeline) -> None:
         """Lay what comes on another timeline. It must have no fast path."""
         self._timeline = timeline

@@ -66,6 +66,8 @@ class RunContext:
         self.first_list: FileFeed | None = None
         #: Of several inputs: who judges the content of what is on air.
         self.judge: Judge | None = None
+        #: Who has judged it so far; None while nothing is watched.
+        self.watching: Judge | None = None
         self.eyes = eyes
         self.network = network
         # Its own, if it shares none.

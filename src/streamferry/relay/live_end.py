@@ -71,7 +71,8 @@ class LiveEnd:
         finally:
             self._term = None
             # What the next one had not taken yet.
-            if (session := self._keeper.hand_over()) is not None:
+            self._live.close()
+            if self._inputs is not None and (session := self._inputs.hand_over()) is not None:
                 session.close(self._flow)
 
     def update(self, before: RelaySpec) -> None:

@@ -11,7 +11,7 @@ from streamferry.relay.drift import Drift
 from streamferry.relay.encoded import EncodedFeed, open_encoded
 from streamferry.relay.feed import LiveFeed
 from streamferry.relay.flow import LiveFlow
-from streamferry.relay.header_forms import check_h264
+from streamferry.relay.header_forms import Check, check_h264
 from streamferry.relay.keeper import RunContext
 from streamferry.relay.live_session import LiveSession, session_key
 from streamferry.relay.spec import Codecs, Latency, RelaySpec
@@ -47,8 +47,12 @@ class LiveKeeper:
     def take_over(self, session: LiveSession | None) -> None:
         """``keep`` is to go on with that."""
         self._session = session
+        # What is known of the source may be of another one, unless it comes with its session.
+        self._drift, self._has_played, self._encodes = Drift(), session is not None, False
         if session is not None:
-            self._drift, self._memory, self._has_played = session.drift, session.memory, True
+            self._drift, self._memory = session.drift, session.memory
+            if isinstance(session.feed, LiveFeed):
+                session.feed.check_with(_check(self._context.spec))
 
     def hand_over(self) -> LiveSession | None:
         """What is on air: it is another's from now on; None if nothing is, or not for longer."""
@@ -61,14 +65,17 @@ class LiveKeeper:
     async def keep(self) -> None:
         """Play one session after another."""
         context, source = self._context, self._source
+        if self._session is not None and self._session.of != _key(context.spec):
+            # It was handed over by one who was to show another source.
+            self.close()
+            self._drift, self._has_played = Drift(), False
         if self._session is None:
             # Of another source nothing is known, but that the last child may still be at the same camera.
             self._memory = SourceMemory(FfmpegMemory(self._memory.children.child))
         backoff = Backoff(eager_attempts=_EAGER_ATTEMPTS)
         while True:
             try:
-                if self._session is None or self._session.of != _key(context.spec):
-                    self._close()
+                if self._session is None:
                     context.note(source, Phase.CONNECTING)
                     self._session = await self._open(backoff.step_s)
                     context.note(source, Phase.UP)
@@ -84,10 +91,11 @@ class LiveKeeper:
             except SourceError as refused:
                 error = refused
             finally:
-                self._close()
+                self.close()
             await context.pause(source, error, backoff)
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """Take off the air what is on it."""
         session, self._session = self._session, None
         if session is None:
             return
@@ -133,12 +141,12 @@ class LiveKeeper:
                 may_replay=may_replay,
                 # Servers let players wait for a publisher: then its picture is there at once, and after a pause not.
                 first_media_s=pause_s if waits_for_publisher else 0.0,
-                check=check_h264 if only_h264 else None,
+                check=_check(spec),
                 was_mute=memory.is_mute,
             )
             share.pulled_by(feed)
         lost = self._flow.attach_feed(feed, time.monotonic())
-        return LiveSession(_key(spec), feed, lost, share, self._drift, memory)
+        return LiveSession(_key(spec), feed, lost, share, encodes, self._drift, memory)
 
     def update(self, before: RelaySpec) -> bool:
         """The context's spec has changed; gives whether another session is needed: then ``keep`` is begun anew."""
@@ -154,6 +162,10 @@ class LiveKeeper:
         """Nothing more of what was sent so far may be sent. ``keep`` is begun anew, and encodes."""
         self._flow.forget_feed()
         self._encodes = True
+
+
+def _check(spec: RelaySpec) -> Check | None:
+    return check_h264 if spec.codecs is Codecs.H264 else None
 
 
 def _key(spec: RelaySpec) -> tuple[object, ...]:

@@ -18,13 +18,15 @@ class LiveSession:
     """The flow pulls ``feed``, and says in ``lost`` how it ended. ``share``: its part of a pull; None: nobody else can
     have one.
 
-    ``of``: what it was opened for (``session_key``); ``drift`` and ``memory`` are of the source, over all its sessions.
+    ``of``: what it was opened for (``session_key``); ``is_encoded``: whether it was encoded, in whatever way it is
+    pulled by now. ``drift`` and ``memory`` are of the source, over all its sessions.
     """
 
     of: tuple[object, ...]
     feed: LiveFeed | EncodedFeed
     lost: "asyncio.Future[SourceError]"
     share: Share | None = None
+    is_encoded: bool = False
     drift: Drift = field(default_factory=Drift)
     memory: SourceMemory = field(default_factory=SourceMemory)
 

@@ -353,18 +353,21 @@ class RelayRun:
         assert self._watcher is not None
         on_air = self._context.on_air
         if on_air != self._watched:
+            # The first that is noted was on the air before.
+            if self._watched is not None:
+                self._watcher.clear()
             self._watched = on_air
-            self._watcher.clear()
         if verdict[0] is State.STREAMING and (on_air is None or on_air.shown is Shown.INPUT):
             judge = self._context.judge
             if judge is not None and judge.watch == self._context.spec.watch:
                 self._watcher.follow(judge)
             self._found = self._watcher.inspect(now, self._context.vitals.kbps_out)
+            self._context.watching = self._watcher.judge
         else:
             self._end_watching()
 
     def _end_watching(self) -> None:
-        self._found = ()
+        self._found, self._context.watching = (), None
         if self._watcher is not None:
             self._watcher.clear()
 

@@ -3,6 +3,8 @@
 Real clips, decoded by real decoders; the cameras play them, and the destination gets whichever is on air.
 """
 
+import itertools
+import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
@@ -17,12 +19,15 @@ from streamferry.media.enhanced import tag_kind
 from streamferry.media.slate import Slate, SlateKind
 from streamferry.media.stamps import to_wire_ms
 from streamferry.media.tag import AUDIO, SEQUENCE_HEADER, VIDEO, Tag
+from streamferry.media.url import MediaUrl
+from streamferry.prepare.processing import FIRST
 from streamferry.relay import Item, RelaySpec
 from streamferry.relay.eyes import sight, watcher
 from streamferry.relay.eyes.judge import Rule, Watch
+from streamferry.relay.header_forms import video_form
 from streamferry.relay.inputs import content, keeper, policy, slate
 from streamferry.relay.inputs.policy import SLATE, Switching
-from streamferry.relay.spec import Input
+from streamferry.relay.spec import Input, Order
 from streamferry.relay.status import Shown, Switch
 from streamferry.wire.flv import FLV_HEADER_BYTES, scan_tags
 
@@ -119,6 +124,12 @@ async def films(clips: dict[str, list[Tag]]) -> AsyncIterator[list[tuple[Source,
 def headers_of(publish: Publish) -> list[bytes]:
     """Those of its pictures, in order."""
     return [bytes(tag[2]) for tag in publish.tags if tag[0] == VIDEO and tag_kind(VIDEO, tag[2]) == SEQUENCE_HEADER]
+
+
+def forms_of(publish: Publish) -> list[tuple[int, int]]:
+    """Sizes of its pictures, in order; neighbours once."""
+    found = (video_form(header) for header in headers_of(publish))
+    return [size for size, _ in itertools.groupby((one.width, one.height) for one in found if one is not None)]
 
 
 class Told:
@@ -226,3 +237,66 @@ async def test_nothing_is_switched_for_what_was_only_to_be_told(relays, films, d
     relay.update(replace(spec, watch=WATCH))
     await until("the other", lambda: told.steps() == [(1, "content.black")])
     await relay.stop()
+
+
+async def test_what_is_found_stays_found_while_inputs_come_and_go_and_switches_then(
+    relays, films, destination: Destination
+) -> None:
+    """A file that is opened to be inserted, and taken back, changes nothing of what is on air. A backup that is added
+    takes the place of what shows nothing."""
+    (first, film), (second, _) = films
+    spec = replace(RelaySpec.live(first.url(), destination.url()), switching=RULES, watch=WATCH)
+    relay = relays.host.start(spec)
+    told = Told(relay)
+    await until("media", lambda: destination.publishes and destination.publishes[0].has_both_tracks)
+    film.name = "black"
+    await until("what is found", lambda: ["black"] in told.found)
+    told.found.clear()
+    order = Order(1, time.time() + 15, Item(MediaUrl.parse("/nowhere.mp4")))
+    relay.update(replace(spec, orders=(order,)))
+    await until("the form with inputs", lambda: relay.status.on_air is not None)
+    since_ms = film.stamp_ms
+    await until("more of it than a fault takes", lambda: film.stamp_ms >= since_ms + 1_500)
+    relay.update(replace(spec, orders=(Order(1, 0.0),)))
+    since_ms = film.stamp_ms
+    await until("more of it than a fault takes", lambda: film.stamp_ms >= since_ms + 1_500)
+    assert all(found == ["black"] for found in told.found)
+    assert [one.fault.value for one in relay.status.found] == ["black"]
+    relay.update(replace(spec, more_inputs=(Input((Item(second.url()),), True, True),)))
+    await until("the backup", lambda: told.steps() == [(1, "content.black")])
+    await relay.stop()
+    assert len(destination.publishes) == 1
+
+
+async def test_a_source_that_was_alone_keeps_the_form_on_air_while_there_is_a_backup(
+    relays, films, destination: Destination
+) -> None:
+    """Another form of it is encoded then; before and afterwards it is sent as it is."""
+    (first, film), (second, _) = films
+    rules = replace(RULES, normalize=FIRST)
+    spec = replace(RelaySpec.live(first.url(), destination.url()), switching=rules)
+    relay = relays.host.start(spec)
+
+    async def change(name: str) -> None:
+        film.name = name
+        film.start_over()
+        await first.send(film.headers())
+
+    await until("media", lambda: destination.publishes and destination.publishes[0].has_both_tracks)
+    (publish,) = destination.publishes
+    relay.update(replace(spec, more_inputs=(Input((Item(second.url()),), True, False),)))
+    await until("the form", lambda: relay._run._source._inputs and relay._run._source._inputs._run_form.is_known)
+    relay.update(spec)
+    await until("the plain form", lambda: relay._run._source._keeper is relay._run._source._live)
+    await change("another")
+    await until("the other form", lambda: forms_of(publish) == [(320, 180), (160, 90)])
+    relay.update(replace(spec, more_inputs=(Input((Item(second.url()),), True, False),)))
+    await until("the form again", lambda: relay._run._source._inputs._run_form.is_known)
+    viewer = first.viewers[0]
+    await change("picture")
+    await until("it is opened anew", lambda: first.viewers and first.viewers[0] is not viewer)
+    count = len(publish.frames(VIDEO))
+    await until("more", lambda: len(publish.frames(VIDEO)) > count + 30)
+    assert forms_of(publish) == [(320, 180), (160, 90)]
+    await relay.stop()
+    assert len(destination.publishes) == 1

@@ -53,6 +53,11 @@ class Watcher:
         return self._sight.is_waiting
 
     @property
+    def judge(self) -> Judge:
+        """Who judges what is sent now."""
+        return self._judge
+
+    @property
     def is_worried(self) -> bool:
         """Whether something may soon be found, or be over: it is to be asked more often."""
         return self._judge.is_worried and not self._found

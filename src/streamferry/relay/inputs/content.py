@@ -27,16 +27,16 @@ _BLIND_S = 20.0
 
 
 class InputContent:
-    """That of one live input, whose health it is noted in."""
+    """That of one live input, whose health it is noted in. ``judge``: who has judged it so far, if it is on the air."""
 
-    def __init__(self, context: RunContext, health: Health) -> None:
+    def __init__(self, context: RunContext, health: Health, judge: Judge | None = None) -> None:
         self._context = context
         self._health = health
         self._all: Watch = context.spec.watch
         # The rules that switch.
         self._watch: Watch = self._all.switching
         #: Of the input, for all rules of the run.
-        self.judge = Judge(self._all)
+        self.judge = judge if judge is not None and judge.watch == self._all else Judge(self._all)
         self._fault: ContentFault | None = None
         self._visit_at = self._look_at = 0.0
         self._open_since: float | None = None

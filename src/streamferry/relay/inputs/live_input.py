@@ -52,7 +52,7 @@ class LiveInput:
         session: LiveSession | None = None,
     ) -> None:
         self.health = Health()
-        self._content = InputContent(context, self.health)
+        self._content = InputContent(context, self.health, None if session is None else context.watching)
         self.error: MediaError | None = None
         self._context = context
         self._spec = spec
@@ -82,7 +82,9 @@ class LiveInput:
         self._lost = asyncio.get_running_loop().create_future()
         self._of, self._feed, self._share = session.of, session.feed, session.share
         self._inlet = FeedInlet(session.feed) if isinstance(session.feed, EncodedFeed) else session.feed.inlet
-        self._drift, self._memory = session.drift, session.memory
+        self._drift, self._memory, self._encodes = session.drift, session.memory, session.is_encoded
+        if isinstance(session.feed, LiveFeed):
+            session.feed.check_with(self._check)
         if self._share is not None:
             self._share.pulled_by(self)
         self.health.note_alive(time.monotonic(), self._context.spec.switching.switch_after_s)
@@ -90,7 +92,7 @@ class LiveInput:
     def hand_over(self, lost: "asyncio.Future[SourceError]") -> LiveSession:
         """It is on air, and another's from now on. ``lost``: how the flow says that it ended."""
         assert self._feed is not None
-        session = LiveSession(self._of, self._feed, lost, self._share, self._drift, self._memory)
+        session = LiveSession(*(self._of, self._feed, lost, self._share, self._is_encoded, self._drift, self._memory))
         if self._share is not None and isinstance(self._feed, LiveFeed):
             self._share.pulled_by(self._feed)
         self._feed = self._inlet = self._share = None

@@ -7,6 +7,7 @@ that is open.
 import asyncio
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
+from functools import partial
 
 from streamferry.media.errors import SourceError
 from streamferry.reasons import Reason
@@ -35,6 +36,7 @@ class Program:
         self._tasks: dict[RunningInput, asyncio.Task[None]] = {}
         # How the flow says that what it pulls has ended.
         self._lost: asyncio.Future[SourceError] | None = None
+        self._on_lost: Callable[[asyncio.Future[SourceError]], None] = lambda ended: None
         # Whether the flow pulls what is another's by now.
         self._is_handed_over = False
         #: What the flow pulls from, and what it pulled from last.
@@ -108,11 +110,13 @@ class Program:
 
     def _watch(self, target: RunningInput, feed: LiveFeed | EncodedFeed, lost: "asyncio.Future[SourceError]") -> None:
         self._feed, self._lost = feed, lost
-        lost.add_done_callback(lambda ended: self._note_lost(target, ended))
+        self._on_lost = partial(self._note_lost, target)
+        lost.add_done_callback(self._on_lost)
 
     def take_over(self, target: RunningInput, session: LiveSession) -> None:
         """The flow pulls that already."""
         self.shown = self.shown_last = target
+        self._context.judge = target.judge
         self._watch(target, session.feed, session.lost)
         self._flow.replace_feed(self._noted(target, session.feed))
 
@@ -121,7 +125,9 @@ class Program:
         if self._feed is None or self._lost is None or self._lost.done():
             return None
         self._flow.replace_feed(self._feed)
+        self._lost.remove_done_callback(self._on_lost)
         self.shown, self._feed, self._is_handed_over = None, None, True
+        self._context.judge = None
         return self._lost
 
     def put_aside(self, now: float) -> None:
