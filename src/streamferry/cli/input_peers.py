@@ -50,6 +50,8 @@ def give_input_options(arguments: dict[str, Any], body: dict[str, Any], present:
     if "inputs" not in body:
         shown = present.get("inputs", [])
         body["inputs"] = [{name: one[name] for name in ("kind", "sources", "warm")} for one in shown]
+    if not isinstance(body["inputs"], list) or not all(isinstance(one, dict) for one in body["inputs"]):
+        raise ValueError("--from-json: inputs must be a list of objects")
     for name, texts in given.items():
         option = f"--{name.replace('_', '-')}"
         for number, one in enumerate(body["inputs"], start=1):

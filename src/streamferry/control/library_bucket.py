@@ -54,7 +54,13 @@ class LibraryBucket:
 
             async with asyncio.timeout(_LIST_S):
                 found = await obstore.list_with_delimiter_async(self._store, self._prefix or None)
-        return [self._describe(one) for one in found["objects"] if not self._name_of(one).startswith(".")]
+        within = f"{self._prefix}/" if self._prefix else ""
+        return [
+            self._describe(one)
+            for one in found["objects"]
+            # The prefix itself is what consoles put there as a folder.
+            if one["path"].startswith(within) and not self._name_of(one).startswith(".")
+        ]
 
     async def keep(self, name: str, pieces: AsyncIterator[bytes], *, least_bytes: int, most_bytes: int) -> LibraryFile:
         """See ``LibraryHome``."""
@@ -140,6 +146,9 @@ class LibraryBucket:
         except SourceUnsupported as error:
             raise LibraryAway(error.why) from None
         except Exception as error:  # Of obstore there are more than it names.
+            # By its name: obstore is imported where it is needed.
+            if type(error).__name__ == "InvalidPathError":
+                raise LibraryAway(Code.LIBRARY_ODD_KEY, bucket=self._bucket) from None
             if found := _REFUSED.search(str(error)):
                 raise LibraryAway(Code.LIBRARY_REFUSED, bucket=self._bucket, answer=found[1]) from None
             raise LibraryAway(Code.LIBRARY_AWAY, bucket=self._bucket) from None

@@ -256,13 +256,26 @@ async def test_a_server_at_which_nothing_listens_is_told(s3: S3Server) -> None:
 async def test_what_is_below_or_hidden_in_a_bucket_is_not_of_the_library(s3: S3Server) -> None:
     """Names have no folders: a bucket may hold other things beside the library."""
     bucket = s3.make_bucket("shared")
-    for key in ("a.mp4", "prefix/b.mp4", "prefix/deep/c.mp4", "prefix/.d", "prefixed.mp4"):
-        s3.put(bucket, key, b"x")
+    for key in ("a.mp4", "prefix/b.mp4", "prefix/deep/c.mp4", "prefix/.d", "prefixed.mp4", "prefix/", "prefix/deep/"):
+        s3.put(bucket, key, b"" if key.endswith("/") else b"x")
     assert [one.name for one in await Library(bucket_of(s3, f"{bucket}/prefix"), 1000).list_files()] == ["b.mp4"]
     assert [one.name for one in await Library(bucket_of(s3, bucket), 1000).list_files()] in (
         ["a.mp4", "prefixed.mp4"],
         ["prefixed.mp4", "a.mp4"],
     )
+
+
+async def test_a_key_that_cannot_be_listed_was_told_as_a_server_that_is_away(s3: S3Server) -> None:
+    """Others write into the bucket too. Files are still taken, and the sentence says what to do about it."""
+    bucket = s3.make_bucket("odd")
+    library = Library(bucket_of(s3, f"{bucket}/p"), max_bytes=1 << 30)
+    for key in ("p//a.mp4", "p/..", "p/a\tb.mp4"):
+        s3.put(bucket, key, b"x")
+        with pytest.raises(LibraryAway, match="cannot be listed: remove what has a key there of which a part is empty"):
+            await library.list_files()
+        await library.receive("c.mp4", pieces(b"x"))
+        s3.send("DELETE", f"/{bucket}/{quote(key)}")
+    assert [one.name for one in await library.list_files()] == ["c.mp4"]
 
 
 async def test_uploads_share_the_memory_of_a_few(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -56,6 +56,13 @@ def test_what_is_wrong_is_named_by_its_option(options: dict[str, list[str]], wor
         given(**options)
 
 
+@pytest.mark.parametrize("inputs", [None, {}, "a", [1]])
+def test_a_file_with_odd_inputs_was_told_as_an_answer_of_the_service(inputs: object) -> None:
+    """What is wrong is the user's file."""
+    with pytest.raises(ValueError, match="--from-json: inputs must be a list of objects"):
+        given({"inputs": inputs}, proxy=["http://p.example:1"])
+
+
 def test_a_task_without_further_inputs_has_none_to_tell() -> None:
     """Given for all of none."""
     with pytest.raises(ValueError, match="there is no further input"):

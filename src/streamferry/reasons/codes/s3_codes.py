@@ -94,6 +94,12 @@ class Buckets:
         "S3 服务器对素材库的存储桶 {bucket} 返回 {answer}：不存在，或密钥无权访问"
         "（设置项 library、s3_endpoint、s3_region、s3_access_key_id 和 s3_secret_access_key）",
     )
+    LIBRARY_ODD_KEY = ReasonCode(
+        "library.odd_key",
+        "the bucket {bucket} of the library cannot be listed: remove what has a key there of which a part is empty, . "
+        "or .., or has control characters (setting library)",
+        "无法列出素材库的存储桶 {bucket}：请删除其中键的某一段为空、. 或 ..，或含控制字符的对象（设置项 library）",
+    )
     FIELD_BUCKET_PLACE = ReasonCode(
         "field.bucket_place",
         "must be s3://BUCKET or s3://BUCKET/PREFIX",

@@ -12,6 +12,8 @@ from nicegui import Client, core
 
 #: A page that the browser shows anew from its memory is the same page to the framework, but numbers from 0 again.
 _MAX_DOCUMENTS = 16
+#: A document is named by a UUID.
+_MAX_NAME_CHARS = 64
 
 
 class HeardEvents:
@@ -22,7 +24,7 @@ class HeardEvents:
 
     def is_new(self, document: str, number: int) -> bool:
         """Whether it comes for the first time. Of documents beyond a few, the one that was new first is forgotten."""
-        if number <= self._last.get(document, -1):
+        if len(document) > _MAX_NAME_CHARS or number <= self._last.get(document, -1):
             return False
         self._last[document] = number
         if len(self._last) > _MAX_DOCUMENTS:
@@ -35,7 +37,9 @@ def hear_events_once() -> None:
     pages: WeakKeyDictionary[Client, HeardEvents] = WeakKeyDictionary()
     pass_on = core.sio.handlers["/"]["event"]
 
-    def hear(socket_id: str, event: dict[str, Any]) -> None:
+    def hear(socket_id: str, event: Any) -> None:
+        if not isinstance(event, dict):
+            return
         client = Client.instances.get(str(event.get("client_id")))
         document, number = event.pop("document", None), event.pop("number", None)
         if client is None or not client.has_socket_connection:

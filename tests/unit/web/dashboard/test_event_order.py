@@ -10,3 +10,4 @@ def test_what_is_sent_again_is_heard_once() -> None:
     assert [one for one in told if heard.is_new(*one)] == [("a", 0), ("a", 1), ("b", 0), ("a", 2), ("b", 1)]
     assert all(heard.is_new(f"document-{number}", 0) for number in range(1000))
     assert heard.is_new("a", 0), "each of them is kept"
+    assert not heard.is_new("a" * 200_000, 0), "sixteen of them are kept of a page"
