@@ -208,12 +208,7 @@ class Outlet:
         framed = self.framed
         if framed is not None and session is not None:
             self.framed = None
-            try:
-                taken = session.write(tags)
-            except DestinationError:
-                framed.pieces.clear()
-                raise
-            self.note_framed(framed, taken, tags)
+            self.note_framed(framed, session.write(tags), tags)
             return
         if session is None:
             if tags:
@@ -255,12 +250,7 @@ class Outlet:
     def send_framed(self, framed: Framed) -> None:
         """Send what was put into the ``place``. Raises DestinationError."""
         assert self.session is not None
-        try:
-            taken = self.session.write([])
-        except DestinationError:
-            framed.pieces.clear()
-            raise
-        self.note_framed(framed, taken, [])
+        self.note_framed(framed, self.session.write([]), [])
 
     def note_framed(self, framed: Framed, taken: int, tags: list[LaidTag]) -> None:
         """So many of the frames, and of the tags after them, are on their way. Raises DestinationError."""

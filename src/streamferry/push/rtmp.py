@@ -80,7 +80,7 @@ class RtmpSession:
         self.forms = Forms(self._session.peer_codecs)
         self._server_acks = self._session.acknowledgements
         self._server_acked_at: float | None = None
-        #: See ``Session``; there is none before the first frame, and while something waits.
+        #: See ``Session``; there is none before the first frame, while something waits, and after a failure.
         self.framed: Framed | None = None
         #: See ``Session``.
         self.move_asked = asyncio.Event()
@@ -238,6 +238,7 @@ class RtmpSession:
         return taken
 
     def _broken(self, error: OSError) -> MediaError:
+        self.framed = None
         # It may have sent a reason before it closed.
         self._read_peer()
         return self._failure or _lost(error)
@@ -314,6 +315,7 @@ class RtmpSession:
 
     def _fail(self, failure: MediaError) -> None:
         self._failure = failure
+        self.framed = None
         self._connection.on_readable(None)
 
     async def aclose(self, *, goes_on: bool = False) -> None:

@@ -240,11 +240,13 @@ class Kernel:
     def __init__(self, holds: bool) -> None:
         self.taken = b""
         self.room_bytes = 1 << 30
-        self.is_holding = False
+        self.is_holding = self.is_broken = False
         self._holds = holds
         self._held = b""
 
     def send(self, pieces: Sequence[bytes | memoryview]) -> int:
+        if self.is_broken:
+            raise ConnectionResetError
         if self._held and len(self._held) > self.room_bytes:
             return 0
         self._take(self._held)
@@ -264,6 +266,9 @@ class Kernel:
 
     def on_readable(self, callback: Callable[[], None] | None) -> None:
         """The peer says nothing."""
+
+    def recv_into(self, view: memoryview) -> int | None:
+        raise ConnectionResetError
 
     def limit_unsent(self, limit_bytes: int) -> None:
         """It takes what the test says."""
@@ -334,6 +339,8 @@ class Story:
     #: At which visits somebody looks at what is sent.
     watched: frozenset[int] = frozenset()
     further: Sequence[Further] = ()
+    #: At which visit its destination's connection breaks; the session is not removed before the others have all.
+    breaks_at: int | None = None
 
 
 def state_of(thing: Any) -> Any:
@@ -391,6 +398,7 @@ async def relay(story: Story, *, is_fast: bool) -> tuple[list[Any], int, bytes]:
         for far, room in zip(kernels, rooms_further, strict=True):
             far.room_bytes = next(room)
         outlet.tap = seen.extend if visit in story.watched else None
+        kernel.is_broken = kernel.is_broken or visit == story.breaks_at
         flow.visit(visit * 0.08)
         seen[:] = [(tag[0], tag[1], bytes(tag[2]), tag[3]) for tag in seen]
         scratch[USED] = bytes(len(scratch[USED]))  # The buffer is another stream's in between.
@@ -413,7 +421,8 @@ async def relay(story: Story, *, is_fast: bool) -> tuple[list[Any], int, bytes]:
                 ],
             }
         )
-        if any(lost.done() for lost in losses) or not (wire.data or outlet.is_backed_up or inlet._unread):
+        is_lost = any(lost.done() for lost in losses) and not story.breaks_at
+        if is_lost or not (wire.data or outlet.is_backed_up or inlet._unread):
             break
     flow.detach_feed()
     return states, getattr(timeline, "laid", 0), bytes(kernel.taken)
@@ -519,6 +528,16 @@ def test_what_waits_for_a_further_destination_is_judged_with_all_of_a_visit(chun
     """Its queue drops what is too old; stamps jump in the midst of a visit, and only what comes before is simple."""
     tags = broadcast(0, [Odd(9, 0, None), Odd(7, 9_999, None)], is_blind=False)
     compare(Story(tags, chunking, cuts=[2_000], rooms=[1 << 30], further=[Further([0, 1 << 30])]))
+
+
+@pytest.mark.parametrize("chunking", [None, TAGS, Chunking()], ids=["FLV", "tags", "RTMP"])
+def test_a_destination_that_breaks_disturbs_no_other(chunking: Chunking | str | None) -> None:
+    """Its session may stay for seconds: while the one that its server has asked for is opened beside it."""
+    camera = Camera(gop=10)
+    film = camera.headers() + camera.film(4)
+    story = Story(film, chunking, cuts=[1_500], further=[Further(), Further(session_ms=5_000)], breaks_at=9)
+    fast, general = [asyncio.run(relay(story, is_fast=is_fast))[0][-1] for is_fast in (True, False)]
+    assert fast["further"] == general["further"]
 
 
 @pytest.mark.parametrize("chunking", [None, Chunking()], ids=["FLV", "RTMP"])
