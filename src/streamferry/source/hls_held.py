@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from operator import itemgetter
 
-from streamferry.media.tag import Tag
+from streamferry.media.tag import KEPT_TAG_BYTES, Tag
 
 _MAX_STAMP = 0xFFFFFFFF
 
@@ -29,7 +29,7 @@ class HeldTags:
         self._due_of: defaultdict[int, int] = defaultdict(int)
         #: The last stamp of each track that ever came.
         self.last_of: dict[int, int] = {}
-        #: Of the bodies.
+        #: What they take.
         self.size_bytes = 0
 
     @property
@@ -40,7 +40,7 @@ class HeldTags:
     def add(self, tags: Iterable[Tag], shift_ms: int) -> None:
         """``shift_ms``: what makes their stamps those of the inlet."""
         held, latest_of, last_of = self._held, self._due_of, self.last_of
-        size_bytes = 0
+        size_bytes, before = 0, len(held)
         for kind, stamp, body in tags:
             stamp += shift_ms
             due_ms = latest_of[kind]
@@ -49,7 +49,7 @@ class HeldTags:
             last_of[kind] = stamp
             size_bytes += len(body)
             held.append((due_ms, kind, stamp, body))
-        self.size_bytes += size_bytes
+        self.size_bytes += size_bytes + (len(held) - before) * KEPT_TAG_BYTES
         held.sort(key=due_of)
 
     def take(self, due_ms: float) -> list[Held]:
@@ -60,7 +60,7 @@ class HeldTags:
         count = bisect_right(held, due_ms, key=due_of)
         found = held[:count]
         del held[:count]
-        self.size_bytes -= sum(map(len, map(_body_of, found)))
+        self.size_bytes -= sum(map(len, map(_body_of, found))) + count * KEPT_TAG_BYTES
         return found
 
 

@@ -15,6 +15,7 @@ from typing import Protocol
 from streamferry.media.errors import SourceError, SourceStalled
 from streamferry.media.tag import (
     AUDIO,
+    KEPT_TAG_BYTES,
     KEYFRAME,
     METADATA,
     SCRIPT,
@@ -103,7 +104,7 @@ class Hub:
             if self._is_keyframe(kept):
                 self._group_at = self.end
             self._tags.append(kept)
-            self._bytes += len(kept[2])
+            self._bytes += len(kept[2]) + KEPT_TAG_BYTES
         if tags:
             self._let_go(begin, before)
 
@@ -153,7 +154,7 @@ class Hub:
             place = min(place, self._group_at)
         count = place - self._gone
         if count > 0:
-            self._bytes -= sum(len(tag[2]) for tag in self._tags[:count])
+            self._bytes -= sum(len(tag[2]) for tag in self._tags[:count]) + count * KEPT_TAG_BYTES
             del self._tags[:count]
             self._gone = place
 

@@ -8,6 +8,7 @@ from scripted.camera import AAC_HEADER, AVC_HEADER, METADATA_BODY, Camera, frame
 from streamferry.media.errors import SourceEnded, SourceStalled, SourceUnreachable
 from streamferry.media.tag import AUDIO, VIDEO, Tag
 from streamferry.reasons import Code
+from streamferry.source import shared
 from streamferry.source.live import LiveInlet
 from streamferry.source.shared import MAX_KEPT_BYTES, Hub, HubInlet, Share, SharedPulls
 
@@ -100,6 +101,20 @@ def test_who_does_not_read_holds_nobody_up() -> None:
     with pytest.raises(SourceStalled, match="fell 10 s behind"):
         read(asleep)
     assert [number_of(tag) for tag in frames(read(hub.join()), VIDEO)]
+
+
+def test_a_flood_of_tiny_sounds_is_bounded_by_what_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All at one stamp: neither their bytes nor their length say how many there are."""
+    monkeypatch.setattr(shared, "MAX_KEPT_BYTES", 1 << 20)
+    source, camera = Scripted(), Camera()
+    hub = Hub(source)
+    reader = hub.take_over()
+    source.next = camera.shoot()
+    read(reader)
+    for _ in range(20):
+        source.next = [(AUDIO, camera.stamp_ms, b"\xaf\x01\0")] * 1000
+        read(reader)
+        assert len(hub._tags) < 10_000
 
 
 def test_large_pictures_are_bounded_by_their_bytes() -> None:

@@ -2,12 +2,14 @@
 air at once, from a keyframe on.
 """
 
+from collections import deque
 from collections.abc import Sequence
+from itertools import islice
 
 from streamferry.media.enhanced import HeaderKey, headers_in, tag_kind
 from streamferry.media.errors import SourceStalled
 from streamferry.media.stamps import signed_delta_ms
-from streamferry.media.tag import AUDIO, KEYFRAME, SCRIPT, SEQUENCE_HEADER, SIDE_DATA, VIDEO, Tag
+from streamferry.media.tag import AUDIO, KEPT_TAG_BYTES, KEYFRAME, SCRIPT, SEQUENCE_HEADER, SIDE_DATA, VIDEO, Tag
 from streamferry.reasons import Code
 from streamferry.relay.header_forms import Check
 from streamferry.relay.silence import SOUND_PATIENCE_MS
@@ -19,6 +21,8 @@ MOST_KEPT_MS = 20_000
 MOST_KEPT_BYTES = 32 << 20
 #: Of a source without a picture so much sound is kept.
 SOUND_KEPT_MS = 500
+# Sound that was sent before its picture is among the last so many tags: servers interleave within a second or two.
+_MOST_BEFORE = 300
 _HEADERS = (SEQUENCE_HEADER, SIDE_DATA)
 
 
@@ -62,7 +66,7 @@ class Standby:
         self._first_media_s = first_media_s
         self._check = check
         self._headers: dict[tuple[int, HeaderKey], Tag] = {}
-        self._group: list[Tag] = []
+        self._group: deque[Tag] = deque()
         self._group_bytes = 0
         self._has_keyframe = False
         # Whether sound has come, and the stamp of the first picture.
@@ -140,8 +144,7 @@ class Standby:
             self._sound_since = None
             self._first_picture_ms = stamp if self._first_picture_ms is None else self._first_picture_ms
             if kind == KEYFRAME:
-                # Sound may have been sent before the picture that it belongs to.
-                self._drop_before(stamp)
+                self._begin_group(stamp)
                 self._has_keyframe = True
             elif not self._has_keyframe:
                 return
@@ -149,14 +152,17 @@ class Standby:
             self._has_sound = True
             if not self._has_keyframe:
                 self._sound_since = stamp if self._sound_since is None else self._sound_since
-                self._drop_before(stamp - SOUND_KEPT_MS)
+                while self._group and signed_delta_ms(self._group[0][1], stamp) < -SOUND_KEPT_MS:
+                    self._group_bytes -= len(self._group.popleft()[2]) + KEPT_TAG_BYTES
         self._group.append((tag_type, stamp, bytes(body)))
-        self._group_bytes += len(body)
+        self._group_bytes += len(body) + KEPT_TAG_BYTES
         if self._group_bytes > MOST_KEPT_BYTES or self.kept_ms > MOST_KEPT_MS:
             self._group.clear()
             self._group_bytes = 0
             self._has_keyframe = False
 
-    def _drop_before(self, stamp: int) -> None:
-        self._group = [one for one in self._group if one[0] == AUDIO and signed_delta_ms(one[1], stamp) >= 0]
-        self._group_bytes = sum(len(one[2]) for one in self._group)
+    def _begin_group(self, stamp: int) -> None:
+        """Sound may have been sent before the picture that it belongs to."""
+        last = reversed(list(islice(reversed(self._group), _MOST_BEFORE)))
+        self._group = deque(one for one in last if one[0] == AUDIO and signed_delta_ms(one[1], stamp) >= 0)
+        self._group_bytes = sum(len(one[2]) + KEPT_TAG_BYTES for one in self._group)
