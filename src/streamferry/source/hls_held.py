@@ -52,12 +52,12 @@ class HeldTags:
         self.size_bytes += size_bytes + (len(held) - before) * KEPT_TAG_BYTES
         held.sort(key=due_of)
 
-    def take(self, due_ms: float) -> list[Held]:
-        """Remove what is due by then."""
+    def take(self, due_ms: float, most: int) -> list[Held]:
+        """Remove what is due by then, so many at most."""
         held = self._held
         if not held or held[0][0] > due_ms:
             return []
-        count = bisect_right(held, due_ms, key=due_of)
+        count = min(bisect_right(held, due_ms, key=due_of), most)
         found = held[:count]
         del held[:count]
         self.size_bytes -= sum(map(len, map(_body_of, found))) + count * KEPT_TAG_BYTES

@@ -19,7 +19,7 @@ from streamferry.source.hls_reader import (
     RenditionReader,
 )
 from streamferry.source.hls_rendition import Rendition
-from streamferry.source.live import as_source_errors
+from streamferry.source.live import MANY_TAGS, as_source_errors
 from streamferry.source.pace import Pace
 
 # How much of the time that it did not hold the others back is added to what a rendition may.
@@ -116,7 +116,7 @@ class HlsInlet:
         """Hand out what is due, in the order of its stamps: multiplexers send sound later than its picture."""
         found: list[Held] = []
         for reader in self._readers:
-            if due := reader.held.take(due_ms):
+            if due := reader.held.take(due_ms, MANY_TAGS):
                 reader.given_ms = max(reader.given_ms, due[-1][0])
                 found += due
         if len(self._readers) > 1:

@@ -14,7 +14,7 @@ from streamferry.media.url import MediaUrl
 from streamferry.reasons import Code, Reason
 from streamferry.source.ffmpeg_inlet import MPEGTS, OPEN_S, Feed, FfmpegInlet, FfmpegInput, open_ffmpeg
 from streamferry.source.hls_reader import NeedsFfmpeg
-from streamferry.source.live import SILENCE_S, as_source_error
+from streamferry.source.live import MANY_TAGS, SILENCE_S, as_source_error
 from streamferry.source.memory import SourceMemory
 from streamferry.wire.mpegts import TsDemuxer
 
@@ -108,7 +108,7 @@ class TsInlet:
         began_at = self._clock()
         count = 0
         try:
-            while True:
+            while len(self._waiting) < MANY_TAGS:
                 received = self._receive(scratch[:_RECEIVE_BYTES])
                 if received == 0:
                     self.demuxer.finish(self._waiting)
@@ -122,8 +122,8 @@ class TsInlet:
         finally:
             if self._waiting:
                 self._tag_at = began_at
-                out.extend((kind, stamp & 0xFFFFFFFF, body) for kind, stamp, body in self._waiting)
-                self._waiting.clear()
+                out.extend((kind, stamp & 0xFFFFFFFF, body) for kind, stamp, body in self._waiting[:MANY_TAGS])
+                del self._waiting[:MANY_TAGS]
         self._check()
         if self.demuxer.is_scrambled and began_at - self._tag_at > _SCRAMBLED_S:
             raise SourceCorrupt(Code.SOURCE_SCRAMBLED)

@@ -1,0 +1,58 @@
+"""TsInlet: a source of tiny sounds."""
+
+from kit.fuzz_seeds import adts, ts_packets
+from streamferry.media.tag import Tag
+from streamferry.source import SourceMemory
+from streamferry.source.live import MANY_TAGS
+from streamferry.source.ts import TsInlet
+from streamferry.wire.mpegts.tables import crc
+
+SCRATCH = memoryview(bytearray(2 << 20))
+FRAMES, PACKETS = 100, 150
+
+
+class Once:
+    """A feed that gives bytes as they are asked for, and then nothing."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    def receive_into(self, view: memoryview) -> int | None:
+        """See ``Feed``."""
+        piece, self._data = self._data[: len(view)], self._data[len(view) :]
+        view[: len(piece)] = piece
+        return len(piece) or None
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def section(table: int, body: bytes) -> bytes:
+    data = bytes((table,)) + (0xB000 | len(body) + 9).to_bytes(2) + b"\0\1\xc1\0\0" + body
+    return b"\0" + data + crc(data).to_bytes(4)
+
+
+def flood() -> bytes:
+    """A program of sound, in frames of a few bytes."""
+    stream = ts_packets(0, section(0, b"\0\1\xf0\0"), 0)
+    stream += ts_packets(0x1000, section(2, b"\xe1\1\xf0\0\x0f\xe1\1\xf0\0"), 0)
+    media = b"".join(adts(bytes((number, 0, 0))) for number in range(FRAMES))
+    pes = b"\0\0\1\xc0" + (len(media) + 8).to_bytes(2) + b"\x80\x80\x05\x21\0\1\0\1" + media
+    counter = 0
+    for _ in range(PACKETS):
+        packets = ts_packets(0x101, pes, counter)
+        stream += packets
+        counter += len(packets) // 188
+    return stream
+
+
+def test_a_flood_takes_many_visits_and_none_of_it_is_lost() -> None:
+    """Each tag costs the visit some microseconds, and all other streams wait for it."""
+    inlet = TsInlet(Once(flood()), SourceMemory(), clock=lambda: 0.0)
+    frames = 0
+    for _ in range(FRAMES * PACKETS // MANY_TAGS + 2):
+        tags: list[Tag] = []
+        inlet.pull(SCRATCH, tags)
+        assert len(tags) <= MANY_TAGS
+        frames += sum(bytes(body[:2]) == b"\xaf\1" for _, _, body in tags)
+    assert frames > FRAMES * (PACKETS - 2)
