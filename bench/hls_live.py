@@ -1,9 +1,11 @@
 """Live HLS: what 100 sources through us cost, beside 100 ffmpeg processes that do the whole job.
 
-    python bench/hls_live.py [--streams N] [--windows N] [--seconds S]
+    python bench/hls_live.py [--streams N] [--windows N] [--seconds S] [--over S]
 
 One live playlist with segments of 4 s, of MPEG-TS or of fragmented MP4, made by ffmpeg and served by nginx, both on the
 load's core, is pulled by every relay. Ours are one process; should one need an ffmpeg child, that is counted with it.
+They begin evenly over a segment, as sources that know nothing of each other lie; ``--over 0`` begins all at once, where
+each holds its whole fragment at the same moment. 100 ffmpeg take some 15 s until all of them run.
 Prints a table, keeps everything in ``results/hls_live-COMMIT.json``, exits with 1 if a row or a bar failed.
 """
 
@@ -82,6 +84,7 @@ def main() -> int:
     parser.add_argument("--streams", type=int, default=100)
     parser.add_argument("--windows", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=3.0 * SEGMENT_SECONDS, help="length of a window")
+    parser.add_argument("--over", type=float, default=1.0 * SEGMENT_SECONDS, help="seconds in which ours begin")
     parser.add_argument("--forms", default=",".join(FORMS), help="of the segments")
     asked = parser.parse_args()
     allow_many_files()
@@ -95,7 +98,9 @@ def main() -> int:
             (THEIRS, ["-readrate", "1"], BURST_MS if form == "fMP4" else 0),
         ):
             amount = (asked.streams, asked.windows, asked.seconds)
-            rows[name, form] = measure(f"{name}, {form}", serve_form, reading, *amount, burst_ms=burst_ms)
+            rows[name, form] = measure(
+                f"{name}, {form}", serve_form, reading, *amount, burst_ms=burst_ms, over_s=asked.over
+            )
     console.print(table_of([*rows.values()]))
     bars = [
         bar

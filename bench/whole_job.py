@@ -17,12 +17,14 @@ from windows import BEHIND_MS, UP_SECONDS, Measured, measuring, take_windows
 OURS, THEIRS = "streamferry", "ffmpeg"
 
 
-def _start_ours(address: str, count: int, sink: Sink, stack: ExitStack) -> Relays:
-    """One process, and its children."""
+def _start_ours(address: str, count: int, sink: Sink, stack: ExitStack, over_s: float) -> Relays:
+    """One process, and its children; the relays begin evenly over so many seconds."""
     host = start_host(stack)
     empty_mib = pss_mib([host.pid])
-    destinations = [sink.url(i) for i in range(count)]
-    host.ask(json.dumps({"kind": "live", "sources": [address] * count, "destinations": destinations}))
+    begun = time.monotonic()
+    for i in range(count):
+        time.sleep(max(0.0, begun + over_s * i / count - time.monotonic()))
+        host.ask(json.dumps({"kind": "live", "sources": [address], "destinations": [sink.url(i)]}))
     return Relays([host], empty_mib)
 
 
@@ -44,11 +46,12 @@ def measure(
     seconds: float,
     *,
     burst_ms: int = 0,
+    over_s: float = 0.0,
 ) -> Measured:
     """Run one row from start to end. What goes wrong is in ``failures``.
 
     ``serve``: starts the source, gives its address. ``reading``: how ffmpeg reads it; None: the row is ours.
-    ``burst_ms``: how long at most nothing leaves between two bursts.
+    ``burst_ms``: how long at most nothing leaves between two bursts. ``over_s``: ours begin evenly over that time.
     """
     with measuring(row) as (measured, stack):
         sink = stack.enter_context(Sink(fresh_ms=1000 + burst_ms))
@@ -56,7 +59,7 @@ def measure(
         address = serve(stack)
         begun = time.monotonic()
         if reading is None:
-            relays = _start_ours(address, streams, sink, stack)
+            relays = _start_ours(address, streams, sink, stack, over_s)
         else:
             relays = _start_theirs(address, streams, sink, stack, reading)
         sink.wait_for_streams(streams, UP_SECONDS)
