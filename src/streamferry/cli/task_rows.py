@@ -8,12 +8,17 @@ from streamferry.cli.time_arguments import show_time
 from streamferry.media.url import readable
 
 
+def about(switch: Mapping[str, Any]) -> str:
+    """Why something is on air, with the inserted file that this is about."""
+    return " ".join(filter(None, [switch["reason"], switch.get("file")]))
+
+
 def air_rows(task: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Further inputs, the slate, which of them is on air and why, and what the content is watched for."""
     inputs, slate = task.get("inputs") or [], task.get("slate")
     if (on_air := task["run"].get("on_air")) is not None:
         shown = on_air["shown"] if on_air["input"] is None else f"input {on_air['input']}"
-        yield "on air", f"{shown}, since {time_of(on_air['since_at'], seconds=True)}: {on_air['reason']}"
+        yield "on air", f"{shown}, since {time_of(on_air['since_at'], seconds=True)}: {about(on_air)}"
     if (pinned := task.get("pinned")) is not None:
         yield "by hand", "slate" if pinned == "slate" else f"input {pinned}"
     for number, one in enumerate(inputs, 1):

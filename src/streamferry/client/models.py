@@ -121,10 +121,12 @@ class Switching(Model):
 
 
 class OnAir(Model):
-    """What is on air: ``shown`` is ``input``, ``slate`` or ``insert``; inputs count from 0, the source."""
+    """What is on air: ``shown`` is ``input``, ``slate`` or ``insert``; inputs count from 0, the source. ``file``: the
+    inserted file that the reason is about."""
 
     shown: str = ""
     input: int | None = None
+    file: str = ""
     reason: str = ""
 
 

@@ -151,6 +151,7 @@ class OnAir(TypedDict):
 
     shown: Literal["input", "slate", "insert"]
     input: int | None
+    file: str
     since_at: str
     reason: str
     reason_code: str

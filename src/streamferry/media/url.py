@@ -213,6 +213,11 @@ class MediaUrl:
         shown, _ = self._redact()
         return shown.replace(REDACTED, REDACTED + mark_of(self.reveal()), 1) if REDACTED in shown else shown
 
+    @property
+    def shown(self) -> str:
+        """The address as front ends show it: a local file as it was given, all else redacted."""
+        return self.reveal() if self.scheme == "file" else self.redacted
+
     def is_shown_as(self, text: str) -> bool:
         """Whether this is how it is shown: with its mark, or without one, as an older version or a child shows it."""
         return text == self.redacted or text == self._redact()[0]

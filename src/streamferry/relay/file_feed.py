@@ -72,11 +72,11 @@ class FileFeed:
         on_late: Callable[[], None] = lambda: None,
         keeps_time: Callable[[], bool] = lambda: False,
         lead_ms: int = LEAD_MS,
-        on_extra: Callable[[bool, MediaError | None], None] = lambda begins, failed: None,
+        on_extra: Callable[[bool, MediaError | None, str], None] = lambda begins, failed, file: None,
     ) -> None:
         """``on_late`` is called in the midst of a visit when what plays was held up for ``LATE_S`` or more.
 
-        ``on_extra``: a file that is not of the list begins, or is over; ``failed``: before its end.
+        ``on_extra``: a file that is not of the list begins, or is over; ``failed``: before its end; then its address.
         ``lead_ms``: so much is sent ahead of its time from the start of a session on.
         """
         self._on_late = on_late
@@ -332,7 +332,7 @@ class FileFeed:
             entry.is_told = True
             failed = entry.reader.failed
             if entry.is_extra:
-                self._on_extra(False, failed)
+                self._on_extra(False, failed, entry.file)
                 return
             self._on_step(ItemStep.FINISHED if failed is None else ItemStep.FAILED, entry.playhead, failed)
 
@@ -374,7 +374,7 @@ class FileFeed:
             entry.begun_ms = entry.reader.position_ms
             if entry.is_extra:
                 entry.resumes = place
-                self._on_extra(True, None)
+                self._on_extra(True, None, entry.file)
             else:
                 self._on_step(ItemStep.STARTED, entry.playhead, None)
         if self._arrivals.place is None:

@@ -36,8 +36,10 @@ class ListEntry:
     pauses: bool = False
     rest: "ListEntry | None" = None
     is_rest: bool = False
-    #: A file that is not of the list. Its place, ``resumes``, is where the list was when it began.
+    #: A file that is not of the list. Its place, ``resumes``, is where the list was when it began. ``file``: its
+    #: address as it may be shown.
     is_extra: bool = False
+    file: str = ""
     resumes: Playhead | None = None
 
     @property

@@ -41,7 +41,7 @@ class ListKeeper:
         prepared: PreparedList,
         on_item: Callable[[ItemChange], None],
         lead_ms: int = LEAD_MS,
-        on_extra: OnExtra = lambda begins, why: None,
+        on_extra: OnExtra = lambda begins, why, file: None,
     ) -> None:
         self._context = context
         self._flow = flow
@@ -225,14 +225,14 @@ class ListKeeper:
         self._context.log.warning("item skipped: %s", error)
         self._on_item(ItemChange(step, playhead, error.fault, error.why))
 
-    def _note_extra(self, begins: bool, failed: MediaError | None) -> None:
+    def _note_extra(self, begins: bool, failed: MediaError | None, file: str) -> None:
         if begins:
             why = Reason.of(Code.ON_AIR_INSERT)
         elif failed is None:
             why = Reason.of(Code.ON_AIR_INSERT_OVER)
         else:
             why = Reason.of(Code.ON_AIR_INSERT_FAILED, why=failed.why)
-        self._on_extra(begins, why)
+        self._on_extra(begins, why, file)
 
     def _note_late(self) -> None:
         """The machine or the destination paused: a list that keeps time skips that long."""

@@ -28,8 +28,9 @@ LAST_MS = 3000
 # How often it is looked whether it is an order's turn.
 _LOOK_S = 0.1
 
-#: Told that a file that is not of the list begins, or that it is over, or was not begun; and why.
-OnExtra = Callable[[bool, Reason], None]
+#: Told that a file that is not of the list begins, or that it is over, or was not begun; why; and its address as it may
+#: be shown.
+OnExtra = Callable[[bool, Reason, str], None]
 
 
 class ListOrders:
@@ -97,12 +98,12 @@ class ListOrders:
             feed = await self._wait_turn(order)
             if await self._claim(order) and reader is not None:
                 feed = await self._wait_turn(order)
-                _put(feed, reader, at_once=not (order.after_item or feed.plays_extra))
+                _put(feed, reader, _file_of(order), at_once=not (order.after_item or feed.plays_extra))
                 reader = None
         except MediaError as error:
             if await self._claim(order):
                 self._context.log.warning("a file that was to be inserted cannot be played: %s", error)
-                self._on_extra(False, Reason.of(Code.ON_AIR_INSERT_FAILED, why=error.why))
+                self._on_extra(False, Reason.of(Code.ON_AIR_INSERT_FAILED, why=error.why), _file_of(order))
         finally:
             if reader is not None:
                 reader.close()
@@ -168,9 +169,13 @@ def left_ms(feed: FileFeed) -> int | None:
     return entry.reader.span_ms
 
 
-def _put(feed: FileFeed, reader: PreparedReader, *, at_once: bool) -> None:
+def _file_of(order: Order) -> str:
+    return "" if order.item is None else order.item.url.shown
+
+
+def _put(feed: FileFeed, reader: PreparedReader, file: str, *, at_once: bool) -> None:
     """In front of what is to follow; ``at_once``: what plays ends at its next keyframe, and what is left follows."""
     entry = feed.current
-    feed.upcoming.appendleft(ListEntry(-1, -1, reader, is_extra=True))
+    feed.upcoming.appendleft(ListEntry(-1, -1, reader, file=file, is_extra=True))
     if at_once and entry is not None and not entry.gives_way:
         entry.gives_way = entry.pauses = True

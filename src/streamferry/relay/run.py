@@ -340,10 +340,10 @@ class RelayRun:
             self._context.finish(State.FAILED)
         return self._destinations.is_calm and not (self._watcher is not None and self._watcher.is_worried)
 
-    def _note_extra(self, begins: bool, why: Reason) -> None:
+    def _note_extra(self, begins: bool, why: Reason, file: str) -> None:
         """Of a list: a file that is not of it begins, or does not go on."""
         before = self._context.on_air or OnAir(Shown.INPUT, datetime.now(UTC), Reason.of(Code.ON_AIR_FIRST), 0)
-        after = OnAir(Shown.INSERT if begins else Shown.INPUT, datetime.now(UTC), why, None if begins else 0)
+        after = OnAir(Shown.INSERT if begins else Shown.INPUT, datetime.now(UTC), why, None if begins else 0, file)
         self._context.on_air = after
         self._context.log.info("on air: %s instead of %s: %s", after, before, why)
         self._on_switch(Switch(before, after))

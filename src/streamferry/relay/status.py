@@ -81,13 +81,15 @@ class Shown(StrEnum):
 class OnAir:
     """What is on air where there are several inputs or a slate: since when, and why.
 
-    ``input``: its number, 0 for the source; None for a slate and for a file that was inserted.
+    ``input``: its number, 0 for the source; None for a slate and for a file that was inserted. ``file``: address of the
+    inserted file that ``why`` is about, as it may be shown; empty if it is about none.
     """
 
     shown: Shown
     since: datetime
     why: Reason
     input: int | None = None
+    file: str = ""
 
     def __str__(self) -> str:
         return str(self.shown) if self.input is None else f"input {self.input}"

@@ -289,6 +289,7 @@ def _change_detail(change: Change) -> dict[str, object]:
             "retries": detail["retries"],
             "from": str(switch.before),
             "to": str(switch.after),
+            **({"file": switch.after.file} if switch.after.file else {}),
             **switch.after.why.told(),
         }
     if (moved := change.moved) is not None:
@@ -306,8 +307,10 @@ def _detail(status: RelayStatus) -> dict[str, object]:
     if status.destinations:
         # The state of a task is that of its first.
         detail["destination"] = int(status.destinations[0].id)
-    if status.on_air is not None and status.on_air.shown is Shown.SLATE:
+    if status.on_air is not None and status.on_air.shown is not Shown.INPUT:
         detail["on_air"] = str(status.on_air)
+        if status.on_air.file:
+            detail["file"] = status.on_air.file
     if status.playhead is not None:
         detail["playhead"] = playhead_detail(status.playhead)
     if status.fault is not None:

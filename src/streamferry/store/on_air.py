@@ -12,10 +12,8 @@ def dump_on_air(on_air: OnAir | None) -> str | None:
     """The cell."""
     if on_air is None:
         return None
-    since_ms = to_ms(on_air.since)
-    return json.dumps(
-        {"shown": str(on_air.shown), "input": on_air.input, "since_ms": since_ms, "why": on_air.why.to_json()}
-    )
+    told = {"shown": str(on_air.shown), "input": on_air.input, "since_ms": to_ms(on_air.since)}
+    return json.dumps(told | {"why": on_air.why.to_json(), "file": on_air.file})
 
 
 def read_on_air(cell: object) -> OnAir | None:
@@ -23,8 +21,8 @@ def read_on_air(cell: object) -> OnAir | None:
     data = read_json(cell)
     try:
         number = data.get("input")
-        is_number = isinstance(number, int)
-        why = Reason.from_json(data["why"])
-        return OnAir(Shown(data["shown"]), read_time(data["since_ms"]), why, number if is_number else None)
+        number = number if isinstance(number, int) else None
+        why, file = Reason.from_json(data["why"]), str(data.get("file", ""))
+        return OnAir(Shown(data["shown"]), read_time(data["since_ms"]), why, number, file)
     except (AttributeError, KeyError, TypeError, ValueError):
         return None

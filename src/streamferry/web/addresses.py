@@ -5,7 +5,7 @@ from streamferry.media.url import MediaUrl
 
 def show_source(url: MediaUrl) -> str:
     """A source as it may be shown; a local file as the address that was given."""
-    return url.reveal() if url.scheme == "file" else url.redacted
+    return url.shown
 
 
 def show_callback(text: str) -> str:

@@ -94,7 +94,9 @@ def show_on_air(on_air: OnAir | None) -> OnAirView | None:
     """What is on air, if that is known."""
     if on_air is None:
         return None
-    return OnAirView(shown=on_air.shown, input=on_air.input, since_at=on_air.since, **on_air.why.told())
+    return OnAirView(
+        shown=on_air.shown, input=on_air.input, file=on_air.file, since_at=on_air.since, **on_air.why.told()
+    )
 
 
 def show_found(found: Sequence[Found]) -> list[FoundView]:

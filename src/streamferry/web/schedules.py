@@ -75,7 +75,8 @@ class Schedules:
 
     async def as_run(self, task_id: str, *, since: datetime, until: datetime) -> AsyncIterator[str]:
         """What was played, as lines of CSV with a head: of a list each item, of a live source each time that it
-        streamed without a break. As long as events are kept. Raises TaskNotFound before the first line."""
+        streamed without a break, in parts where a file was inserted; and each of those files. As long as events are
+        kept. Raises TaskNotFound before the first line."""
         record = await self._actions.get_task(check_task_id(task_id))
         sources = [show_source(item.url) for item in record.spec.items]
         yield _line(_COLUMNS)
@@ -169,6 +170,8 @@ class _Played:
         self._sources = sources
         self._is_live = is_live
         self.running: _Row | None = None
+        # What the file that plays was inserted over; None: nothing, or none plays.
+        self._parted: _Row | None = None
 
     def take(self, event: EventRecord) -> _Row | None:
         """The row that is complete with this event, if any."""
@@ -177,8 +180,10 @@ class _Played:
         running = self.running
         if event.kind == CallbackEvent.SWITCHED.value:
             return self._take_switch(event)
-        if event.kind == State.STREAMING.value and event.detail.get("on_air") == Shown.SLATE.value:
-            # The slate, until something else is on air.
+        if event.kind == State.STREAMING.value and (shown := event.detail.get("on_air")) is not None:
+            # The slate, or an inserted file, until something else is on air.
+            if shown == Shown.INSERT.value and running is None:
+                self.running = _insert_row(event)
             return None
         if event.kind == ItemStep.STARTED.value or (event.kind == State.STREAMING.value and item is None):
             if running is not None and event.kind == State.STREAMING.value:
@@ -186,19 +191,36 @@ class _Played:
             self.running = (event.at, None, loop, item, self._source(item), "", "")
             return _ended(running, event, "next")
         if event.kind in _ITEM_ENDS:
-            self.running = None
             if running is None or (running[2], running[3]) != (loop, item):
                 # It failed before it began.
                 return (event.at, event.at, loop, item, self._source(item), _ITEM_ENDS[event.kind], _why(event))
+            self.running = None
             return _ended(running, event, _ITEM_ENDS[event.kind])
         if event.kind in _STOPS and running is not None:
-            self.running = None
+            self.running = self._parted = None
             return _ended(running, event, event.kind)
         return None
 
     def _take_switch(self, event: EventRecord) -> _Row | None:
-        """A window is over, and the slate is on air; or a live source comes on air after it."""
-        running = self.running
+        """A window is over, and the slate is on air; or a live source comes on air after it; or a file is inserted."""
+        running, shown, before = self.running, event.detail.get("to"), event.detail.get("from")
+        has_failed = event.detail.get("reason_code") == Code.ON_AIR_INSERT_FAILED
+        if has_failed and before == shown:
+            # It never came on air.
+            return _ended(_insert_row(event), event, "failed")
+        if shown == Shown.INSERT.value:
+            plays_insert = before == shown
+            self._parted = self._parted if plays_insert else running
+            self.running = _insert_row(event)
+            return _ended(running, event, "next" if plays_insert else "insert")
+        if before == Shown.INSERT.value:
+            self.running, parted, self._parted = None, self._parted, None
+            if running is not None and (shown != Shown.SLATE.value or not self._is_live):
+                if parted is not None:
+                    self.running = (event.at, *parted[1:])
+                elif self._is_live:
+                    self.running = (event.at, None, None, None, self._source(None), "", "")
+            return _ended(running, event, "failed" if has_failed else "finished")
         if event.detail.get("reason_code") == Code.ON_AIR_BETWEEN:
             self.running = None
             return _ended(running, event, "window_over")
@@ -215,6 +237,10 @@ class _Played:
 _STOPS = frozenset(one.value for one in State if one not in (State.STREAMING, State.CONNECTING, State.PREPARING)) | {
     "lost"
 }
+
+
+def _insert_row(event: EventRecord) -> _Row:
+    return event.at, None, None, None, str(event.detail.get("file", "")), "", ""
 
 
 def _ended(row: _Row | None, event: EventRecord, how: str) -> _Row | None:

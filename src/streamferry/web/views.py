@@ -95,6 +95,8 @@ class OnAirView(View):
     shown: Shown
     input: int | None
     """Its number, 0 for the source; null for the slate and for a file that was inserted."""
+    file: str
+    """The inserted file that the reason is about, without secrets; empty if it is about none."""
     since_at: datetime
     reason: str
     """Why."""

@@ -96,6 +96,7 @@ async def test_a_film_is_played_over_a_live_source_that_is_alone(
         await relay.stop()
     assert len(destination.publishes) == 1
     assert [str(switch.after) for switch in switches] == ["insert", "input 0"] * 2
+    assert {switch.after.file for switch in switches} == {film(clips).url.shown}
     assert sum(len(tag[2]) != 400 for tag in publish.frames(VIDEO)) == 2 * FILM_PICTURES
     assert_unbroken(publish)
 

@@ -614,6 +614,13 @@ async def test_what_is_on_air_is_kept_and_each_switch_is_an_event(desk: Desk) ->
     assert (last.detail["from"], last.detail["to"]) == ("input 0", "slate")
     assert last.detail["reason_code"] == "on_air.down"
     assert (await desk.actions.get_task(task_id)).on_air == slate
+    film = OnAir(Shown.INSERT, since, Reason.of(Code.ON_AIR_INSERT), None, "https://h.example/ad.mp4?t=***")
+    status = RelayStatus(State.STREAMING, on_air=film)
+    changes = (Change(status, 0.2, switch=Switch(slate, film)), Change(status, 0.3))
+    await desk.report("one", [report_of(held, status, changes=changes)])
+    assert (await desk.actions.get_task(task_id)).on_air == film
+    told = (await desk.actions.list_feed(task_id))[-2:]
+    assert [(one.kind, one.detail["file"]) for one in told] == [("switched", film.file), ("streaming", film.file)]
     await desk.report("one", [report_of(held, RelayStatus(State.STOPPED), outcome=Outcome.HANDED_BACK)])
     assert (await desk.actions.get_task(task_id)).on_air is None
 

@@ -40,6 +40,11 @@ class _Insert:
     ends_at: float = math.inf
 
     @property
+    def file(self) -> str:
+        """Its address as it may be shown."""
+        return self.item.url.shown
+
+    @property
     def is_told_no(self) -> bool:
         """Whether it may not be played."""
         return self.claim is not None and self.claim.done() and not self.claim.result()
@@ -149,7 +154,7 @@ class Inserts:
             if target.is_open:
                 self._program.show(target, now)
             self._playing = None
-            self._program.note_on_air(chosen, Reason.of(Code.ON_AIR_INSERT_OVER))
+            self._program.note_on_air(chosen, Reason.of(Code.ON_AIR_INSERT_OVER), file=playing.file)
         self._program.end(playing.input)
         return is_next
 
@@ -209,11 +214,11 @@ class Inserts:
         elif failure is not None and one.is_told_yes:
             self._context.log.warning("a file that was to be inserted cannot be played: %s", failure)
             self._close_next()
-            self._tell_failure(chosen, failure)
+            self._tell_failure(chosen, failure, one.file)
 
-    def _tell_failure(self, chosen: int, failure: MediaError) -> None:
+    def _tell_failure(self, chosen: int, failure: MediaError, file: str) -> None:
         shown = Shown.INPUT if self._playing is None else Shown.INSERT
-        self._program.note_on_air(chosen, Reason.of(Code.ON_AIR_INSERT_FAILED, why=failure.why), shown)
+        self._program.note_on_air(chosen, Reason.of(Code.ON_AIR_INSERT_FAILED, why=failure.why), shown, file)
 
     def _claim_in_time(self, playing: _Insert) -> None:
         """Shortly before the file that plays is over, ask for the next one, so that it follows at once."""
@@ -228,7 +233,7 @@ class Inserts:
             return False
         self._playing, self._next = one, None
         self._program.show(one.input, now)
-        self._program.note_on_air(chosen, Reason.of(Code.ON_AIR_INSERT), Shown.INSERT)
+        self._program.note_on_air(chosen, Reason.of(Code.ON_AIR_INSERT), Shown.INSERT, one.file)
         return True
 
     def _is_ready(self) -> bool:

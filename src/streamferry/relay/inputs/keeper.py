@@ -234,7 +234,7 @@ class InputsKeeper:
         else:
             on_item = self._on_item if is_first else lambda change: None
             listed = self._list_spec(one, is_first=is_first)
-            on_extra = self._note_extra if is_first else lambda begins, why: None
+            on_extra = self._note_extra if is_first else lambda begins, why, file: None
             made = ListInput(
                 *(self._context, listed, self._flow, self._scratch, self._store),
                 form=self._run_form.form,
@@ -254,9 +254,9 @@ class InputsKeeper:
         keeps_time = spec.keeps_time and spec.slate is None and not spec.more_inputs
         return replace(listed, keeps_time=keeps_time, orders=queued)
 
-    def _note_extra(self, begins: bool, why: Reason) -> None:
+    def _note_extra(self, begins: bool, why: Reason, file: str) -> None:
         """A file that is not of the first list follows one of its items."""
-        self._program.note_on_air(self._chosen, why, Shown.INSERT if begins else Shown.INPUT)
+        self._program.note_on_air(self._chosen, why, Shown.INSERT if begins else Shown.INPUT, file)
 
     def visit(self, now: float) -> None:
         """Called by the beat."""

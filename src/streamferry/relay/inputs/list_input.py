@@ -73,7 +73,7 @@ class ListInput:
         form: Form | None = None,
         folders: Folders | None = None,
         on_item: Callable[[ItemChange], None] = lambda change: None,
-        on_extra: OnExtra = lambda begins, why: None,
+        on_extra: OnExtra = lambda begins, why, file: None,
     ) -> None:
         """``form``: what its files get, where the first of them does not decide it."""
         self.health = Health()

@@ -148,11 +148,13 @@ class Program:
         self._context.vitals.note_failure(self._source, error)
         self._context.note(self._source, Phase.RETRYING)
 
-    def note_on_air(self, which: int, why: Reason, shown: Shown = Shown.INPUT, *, tells: bool = True) -> None:
-        """What is on air from now on, by its number."""
+    def note_on_air(
+        self, which: int, why: Reason, shown: Shown = Shown.INPUT, file: str = "", *, tells: bool = True
+    ) -> None:
+        """What is on air from now on, by its number. ``file``: see ``OnAir``."""
         before = self._context.on_air
         shown = Shown.SLATE if shown is Shown.INPUT and which == SLATE else shown
-        after = OnAir(shown, datetime.now(UTC), why, which if shown is Shown.INPUT else None)
+        after = OnAir(shown, datetime.now(UTC), why, which if shown is Shown.INPUT else None, file)
         self._context.on_air = after
         if tells and before is not None:
             self._context.log.info("on air: %s instead of %s: %s", after, before, why)

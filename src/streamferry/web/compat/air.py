@@ -109,4 +109,6 @@ def show_on_air(on_air: OnAir | None) -> dict[str, Any]:
     shown: dict[str, Any] = {"Shown": str(on_air.shown), "Reason": str(on_air.why)}
     if on_air.input is not None:
         shown["Input"] = on_air.input
+    if on_air.file:
+        shown["File"] = on_air.file
     return {"OnAir": shown}

@@ -47,6 +47,10 @@ class CallbackBody(BaseModel):
         None, description="In `switched`: what was on air, as `input 0`, which is the source, `slate` or `insert`."
     )
     To: str | None = Field(None, description="The same: what is on air now; `Reason` says why.")
+    File: str | None = Field(
+        None,
+        description="In `switched`: the file that was inserted, is over or cannot be played, without secrets.",
+    )
     Content: str | None = Field(
         None, description="In `content_found` and `content_over`: what is wrong, as `black`; `Reason` has words for it."
     )
@@ -88,6 +92,7 @@ def body_of(record: DeliveryRecord) -> CallbackBody:
         Final=detail.get("final", False),
         From=detail.get("from"),
         To=detail.get("to"),
+        File=detail.get("file") if record.event is CallbackEvent.SWITCHED else None,
         Content=detail.get("content"),
         ItemsUntold=detail.get("untold", 0),
         Destination=detail.get("destination"),

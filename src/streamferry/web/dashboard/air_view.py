@@ -74,7 +74,8 @@ class AirView:
         if on_air is not None:
             shown = str(on_air.shown) if on_air.input is None else on_air.input
             why = Reason.of_told(on_air.model_dump())
-            self._why.set_text(f"{name_of(shown, t)} · {self._who.say(why)}" if why else name_of(shown, t))
+            words = [name_of(shown, t), self._who.say(why) if why else "", on_air.file]
+            self._why.set_text(" · ".join(filter(None, words)))
             self._since.props["at"] = on_air.since_at.isoformat()
         asked: Choice = _AUTO if task.pinned is None else task.pinned
         for choice, chip in self._chips.items():

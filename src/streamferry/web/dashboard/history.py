@@ -202,6 +202,7 @@ class History:
         words = [self._who.say(why)] if why is not None else []
         if event.kind == "switched":
             words.insert(0, " → ".join(name_of_told(detail.get(one), t) for one in ("from", "to")))
+            words += [str(detail["file"])] if detail.get("file") else []
         if state := detail.get("destination_state"):
             words.insert(0, f"{detail['destination']} · {t(f'state.{state}')}")
         if "worker" in detail:

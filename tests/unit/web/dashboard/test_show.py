@@ -158,7 +158,7 @@ def test_a_list_tells_what_is_not_as_it_should_be_though_it_streams(
         for state in states
     ]
     ends.append(DestinationView.model_construct(enabled=False, run=None))
-    on_air = OnAirView(shown=shown, input=number, since_at=NOW, reason="", reason_code="", reason_params={})
+    on_air = OnAirView(shown=shown, input=number, file="", since_at=NOW, reason="", reason_code="", reason_params={})
     black = FoundView(fault=ContentFault.BLACK, since_at=NOW, reason="", reason_code="", reason_params={})
     one = task(Status.ACTIVE, State.STREAMING)
     one = one.model_copy(

@@ -178,6 +178,99 @@ async def test_the_log_of_what_was_played(rest: Rest) -> None:
     assert (await rest.refusal(404, "GET", f"/tasks/{'0' * 32}/as_run.csv"))["code"] == "task_not_found"
 
 
+_INSERT, _OVER = Reason.of(Code.ON_AIR_INSERT).told(), Reason.of(Code.ON_AIR_INSERT_OVER).told()
+_FAILED = Reason.of(Code.ON_AIR_INSERT_FAILED, why=Reason.text("gone")).told()
+_AD, _NEXT = {"file": "file:ad.mp4"}, {"file": "https://h.example/next.mp4?t=***"}
+_PLACE = {"playhead": {"loop": 0, "item": 0, "position_ms": 0}}
+
+
+def _switched(before: str, after: str, **detail: object) -> tuple[str, dict[str, object]]:
+    return "switched", {"from": before, "to": after, **detail}
+
+
+@pytest.mark.parametrize(
+    ("kind", "told", "rows"),
+    [
+        (
+            "live",
+            [
+                ("streaming", {}),
+                _switched("input 0", "insert", **_AD, **_INSERT),
+                _switched("insert", "insert", **_NEXT, **_INSERT),
+                _switched("insert", "input 1", **_NEXT, **_OVER),
+                _switched("input 1", "input 1", **_AD, **_FAILED),
+                ("stopped", {}),
+            ],
+            [
+                ("cam", "1.0", "insert"),
+                ("ad", "1.0", "next"),
+                ("next", "1.0", "finished"),
+                ("ad", "0.0", "failed"),
+                ("cam", "2.0", "stopped"),
+            ],
+        ),
+        (
+            "live",
+            [
+                ("streaming", {}),
+                _switched("input 0", "insert", **_AD, **_INSERT),
+                ("lost", {}),
+                ("streaming", {"on_air": "insert", **_NEXT}),
+                _switched("insert", "slate", **_NEXT, **_OVER),
+                _switched("slate", "input 0", **Reason.of(Code.ON_AIR_WELL, input=0).told()),
+            ],
+            [
+                ("cam", "1.0", "insert"),
+                ("ad", "1.0", "lost"),
+                ("next", "1.0", "finished"),
+                ("cam", "", ""),
+            ],
+        ),
+        (
+            "vod",
+            [
+                ("item_started", _PLACE),
+                _switched("input 0", "insert", **_AD, **_INSERT),
+                ("item_failed", {"playhead": {"loop": 0, "item": 1, "position_ms": 0}}),
+                ("streaming", _PLACE),
+                _switched("insert", "input 0", **_AD, **_FAILED),
+                ("item_finished", _PLACE),
+                _switched("input 0", "insert", **_NEXT, **_INSERT),
+                _switched("insert", "input 0", **_NEXT, **_OVER),
+                ("item_started", _PLACE),
+            ],
+            [
+                ("cam", "1.0", "insert"),
+                ("", "0.0", "failed"),
+                ("ad", "3.0", "failed"),
+                ("cam", "1.0", "finished"),
+                ("next", "1.0", "finished"),
+                ("cam", "", ""),
+            ],
+        ),
+    ],
+)
+async def test_the_log_has_each_file_that_was_inserted(
+    rest: Rest, kind: str, told: list[tuple[str, dict[str, object]]], rows: list[tuple[str, str, str]]
+) -> None:
+    """From when it came on air to its end; what it was played over in parts, before it and after it."""
+    made = await rest.create(kind=kind, sources=[{"url": f"https://h.example/cam?t={PLANTED}"}])
+    began_ms = to_ms(datetime.now(UTC))
+    async with rest.actions._store.write() as connection:
+        await events.append(
+            connection,
+            [NewEvent(made["task_id"], event, began_ms + 1000 * n, detail) for n, (event, detail) in enumerate(told)],
+        )
+    answer = await rest.client.get(f"/tasks/{made['task_id']}/as_run.csv")
+    found = list(csv.DictReader(answer.text.splitlines(keepends=True)))
+    sources = {one["file"]: name for name, one in (("ad", _AD), ("next", _NEXT))}
+    shown = [
+        (sources.get(row["source"], "cam" if row["source"] else ""), row["seconds"], row["ended_by"]) for row in found
+    ]
+    assert shown == rows
+    assert PLANTED not in answer.text
+
+
 async def test_a_calendar_subscribes_without_signing_in(rest: Rest) -> None:
     """By an address that reads this and nothing else, and ends with its key."""
     made = await rest.call("POST", "/tasks", evening(series=DAILY, title="News"))
