@@ -26,7 +26,7 @@ from streamferry.source.rtmp import RtmpReader
 from streamferry.timeline import Timeline
 from streamferry.timeline.tracks import MAX_FRAME_MS
 from streamferry.wire.flv import MAX_TAG_BYTES
-from streamferry.wire.rtmp.chunk import EXTENDED, MAX_MESSAGE_BYTES, continuation, swap_bytes
+from streamferry.wire.rtmp.chunk import EXTENDED, MAX_MESSAGE_BYTES, append_chunks, continuation, swap_bytes
 from streamferry.wire.rtmp.framed import Framed
 
 _AROUND_BODY_BYTES, _HEADER_BYTES = 15, 11
@@ -292,7 +292,7 @@ class TagFastPath(FastPath):
         count = last_type = video_step_ms = audio_step_ms = 0
         for tag_type, stamp_ms, body in tags:
             ms, size = stamp_ms + base_ms, len(body)
-            if ms > until_ms or not MIN_BODY_BYTES <= size <= chunk_size:
+            if ms > until_ms or size < MIN_BODY_BYTES:
                 break
             look = body[0] << 8 | body[1]
             if tag_type == VIDEO:
@@ -311,7 +311,10 @@ class TagFastPath(FastPath):
                 append(pack_header(chunk | ms, size << 8 | tag_type, stream_word))
             else:
                 append(pack_extended_header(chunk | EXTENDED, size << 8 | tag_type, stream_word, ms))
-            append(body)
+            if size <= chunk_size:
+                append(body)
+            else:
+                append_chunks(framed.pieces, chunk >> 24, ms, body, chunk_size)
             if looks:
                 self.passed.append((tag_type, stamp_ms, b""))
             last_type = tag_type

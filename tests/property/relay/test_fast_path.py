@@ -504,20 +504,20 @@ def test_a_steady_stream_takes_it(chunking: Chunking | str | None, session_ms: i
 
 @pytest.mark.parametrize(
     "chunking",
-    [None, Chunking(), Chunking(65_536, (1,)), Chunking(60_000), Chunking(1 << 20)],
-    ids=["FLV", "RTMP", "chunks as ours", "shorter chunks", "longer chunks"],
+    [None, TAGS, Chunking(), Chunking(65_536, (1,)), Chunking(60_000), Chunking(1 << 20)],
+    ids=["FLV", "tags", "RTMP", "chunks as ours", "shorter chunks", "longer chunks"],
 )
-def test_pictures_of_several_chunks_take_it(chunking: Chunking | None) -> None:
+def test_pictures_of_several_chunks_take_it(chunking: Chunking | str | None) -> None:
     """As keyframes of a good stream are, and here most pictures; whatever destinations take of them."""
     camera = Camera(1 << 24, gop=10)
     film = camera.headers()
-    for camera.frame_bytes in (65_536, 65_537, 131_072, 140_000):
-        for _ in range(4):
+    for camera.frame_bytes in (65_535, 65_536, 65_537, 131_071, 131_072, 131_073):
+        for _ in range(3):
             film += camera.shoot()
     further = [Further(), Further(session_ms=1 << 24)]
-    story = Story(film, chunking, cuts=[160_000], further=further)
+    story = Story(film, chunking, cuts=[500 if chunking == TAGS else 160_000], further=further)
     fast_laid, general_laid = compare(story)
-    assert fast_laid < general_laid / 2
+    assert fast_laid < general_laid / 4
     rooms = [1 << 30, 1 << 30, 70_000, 1 << 30, 70_013, 1 << 30, 1 << 30]
     narrow = [replace(one, rooms=rooms[1:]) for one in further]
     compare(replace(story, rooms=rooms, further=narrow, session_ms=1 << 24))

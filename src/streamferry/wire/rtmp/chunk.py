@@ -326,10 +326,19 @@ def append_message(
         out.append(_pack_extended_header(first, size << 8 | type_id, stream_word, stamp_ms))
     if size <= chunk_size:
         out.append(body)
-        return
-    head = continuation(chunk_stream_id, stamp_ms)
-    view = memoryview(body)
+    else:
+        append_chunks(out, chunk_stream_id, stamp_ms, body, chunk_size)
+
+
+def append_chunks(
+    out: "list[bytes | memoryview]", chunk_stream_id: int, stamp_ms: int, body: "bytes | memoryview", chunk_size: int
+) -> None:
+    """Append what follows the type 0 header of a message: views of a body that is longer than a chunk.
+
+    See ``append_message``; the stamp is one of 32 bits.
+    """
+    head, view = continuation(chunk_stream_id, stamp_ms), memoryview(body)
     out.append(view[:chunk_size])
-    for position in range(chunk_size, size, chunk_size):
+    for position in range(chunk_size, len(view), chunk_size):
         out.append(head)
         out.append(view[position : position + chunk_size])
