@@ -60,6 +60,8 @@ class End:
     phase: Phase = Phase.IDLE
     since: float = 0.0
     error: MediaError | None = None
+    #: Of the source: up to then what was sent ahead of its time lasts, and nothing is sent on purpose.
+    lasts_until: float = 0.0
     #: Why it failed when that was last logged.
     logged: Reason | None = None
 
@@ -161,6 +163,11 @@ class Vitals:
         if fault is not None and why is not None:
             self.trouble = Trouble(fault, why, self._failures)
 
+    @property
+    def _moved_at(self) -> float:
+        """Up to when media has moved, or need not."""
+        return max(self.source.lasts_until, min(self._media_at, self._outlet.last_progress_at))
+
     def judge(self, now: float) -> Verdict:
         """The table of the module's docstring."""
         source, destination, outlet, feed = self.source, self.destination, self._outlet, self.list_feed
@@ -169,7 +176,7 @@ class Vitals:
             if end.phase is Phase.RETRYING and end.error is not None and not (end is source and plays_on):
                 return State.RETRYING, end.error.fault, end.error.why
         are_up = (source.phase is Phase.UP or plays_on) and destination.phase is Phase.UP
-        if are_up and outlet.has_acked and now - min(self._media_at, outlet.last_progress_at) < FRESH_S:
+        if are_up and outlet.has_acked and now - self._moved_at < FRESH_S:
             return State.STREAMING, None, None
         if feed is not None and feed.is_waiting:
             return State.PREPARING, None, None

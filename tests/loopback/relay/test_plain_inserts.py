@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from kit.clips import ClipFactory
-from scripted.camera import Camera, number_of
+from scripted.camera import FRAME_MS, Camera, number_of
 from scripted.destination import Destination, Publish
 from scripted.source import Source
 from scripted.waiting import until
@@ -185,6 +185,35 @@ async def test_a_film_is_played_while_the_source_is_away(
     await relay.stop()
     assert len(destination.publishes) == 1
     assert sum(len(tag[2]) != 400 for tag in publish.frames(VIDEO)) == FILM_PICTURES
+
+
+async def test_many_films_put_the_output_no_further_ahead_than_one_group_of_pictures(
+    relays, destination: Destination, clips: ClipFactory
+) -> None:
+    """The live source returns each time with the pictures it has kept; what that sends ahead of time does not add
+    up."""
+    gop = 25
+    async with Source(camera=Camera(gop=gop)) as source:
+        spec = RelaySpec.live(source.url(), destination.url())
+        running = relays.start_spec(spec)
+        relay = running.relay
+        publish = await first_publish(destination)
+        ahead_ms: list[float] = []
+
+        def measure() -> None:
+            ahead_ms.append(publish.stamps(VIDEO)[-1] - time.monotonic() * 1000)
+
+        measure()
+        short = replace(film(clips), end_s=1.9)
+        for number in range(1, 9):
+            relay.update(replace(spec, orders=(Order(number, time.time(), short),)))
+            await until("the film", lambda number=number: shown(publish) == "cf" * number)
+            await until("the camera again", lambda number=number: shown(publish) == "cf" * number + "c")
+            measure()
+        assert not any(status.state == "stalled" for status in running.told)
+        await relay.stop()
+    assert_unbroken(publish)
+    assert max(ahead_ms) - ahead_ms[0] < gop * FRAME_MS + 1000
 
 
 @pytest.mark.parametrize("comes", ["before", "meanwhile"])

@@ -151,7 +151,7 @@ class Inserts:
             return self._program.shown is playing.input
         is_next = self._play_next(now, chosen)
         if not is_next:
-            if target.is_open:
+            if self._program.may_begin(target, now):
                 self._program.show(target, now)
             self._playing = None
             self._program.note_on_air(chosen, Reason.of(Code.ON_AIR_INSERT_OVER), file=playing.file)

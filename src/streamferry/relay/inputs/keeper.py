@@ -20,7 +20,7 @@ from streamferry.relay.inputs.inserts import Inserts
 from streamferry.relay.inputs.list_input import ListInput, spec_of_list
 from streamferry.relay.inputs.live_input import LiveInput
 from streamferry.relay.inputs.policy import BETWEEN, SLATE, decide_input, opens_in_s, wanted_inputs
-from streamferry.relay.inputs.program import Program
+from streamferry.relay.inputs.program import FRESH_MS, Program
 from streamferry.relay.inputs.run_form import RunForm
 from streamferry.relay.inputs.run_slate import RunSlate
 from streamferry.relay.inputs.running import RunningInput
@@ -32,9 +32,7 @@ from streamferry.relay.spec import Input, RelaySpec
 from streamferry.relay.status import START, ItemChange, Playhead, Shown, Switch
 from streamferry.relay.vitals import Phase
 
-#: While what is on air sends, the next begins with a keyframe that has just come: not with its past, by which all
-#: that follows would be late. After so long it begins with what it has.
-FRESH_MS = 40
+#: While what is on air sends, the next waits so long for a keyframe that has just come (``program.FRESH_MS``).
 KEYFRAME_PATIENCE_S = 10.0
 #: So long after its last visit the keeper was held up itself.
 PAUSED_S = 0.7
@@ -294,7 +292,7 @@ class InputsKeeper:
                 self._waits_for = None
                 self._program.show(self._of(choice.which), now)
                 self._program.note_on_air(choice.which, choice.why)
-        elif self._program.shown is None and (target := self._of(self._chosen)).is_open:
+        elif self._program.shown is None and self._program.may_begin(target := self._of(self._chosen), now):
             self._program.show(target, now)
         if choice is None:
             self._waits_for = None

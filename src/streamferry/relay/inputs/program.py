@@ -11,6 +11,7 @@ from functools import partial
 
 from streamferry.media.errors import SourceError
 from streamferry.reasons import Reason
+from streamferry.relay.beat import RING_S
 from streamferry.relay.encoded import EncodedFeed
 from streamferry.relay.eyes.judge import Judge
 from streamferry.relay.feed import LiveFeed
@@ -22,6 +23,10 @@ from streamferry.relay.keeper import RunContext
 from streamferry.relay.live_session import LiveSession
 from streamferry.relay.status import OnAir, Shown, Switch
 from streamferry.relay.vitals import Phase
+
+#: An input begins with a keyframe that came so shortly before its last visit, if it can be waited for: not with its
+#: past, by which all that follows would be late.
+FRESH_MS = 40
 
 
 class Program:
@@ -44,6 +49,10 @@ class Program:
         self.shown_last: RunningInput | None = None
         # What the flow pulls.
         self._feed: LiveFeed | EncodedFeed | None = None
+        # What it pulls, or pulled last; and how far what was sent was ahead of its time when that began: by the pasts
+        # with which inputs have begun, less the pauses since.
+        self._fed: LiveFeed | EncodedFeed | None = None
+        self._ahead_ms = 0.0
         # Notes the pictures of what is shown, but for those of its own input: it and that.
         self._held: tuple[HeldPicture, RunningInput] | None = None
 
@@ -60,7 +69,7 @@ class Program:
         """Nothing is on air any more."""
         if not self._is_handed_over:
             self._flow.detach_feed()
-        self._group = self.shown = self.shown_last = self._feed = self._held = None
+        self._group = self.shown = self.shown_last = self._feed = self._fed = self._held = None
         self._tasks.clear()
 
     def run(self, one: RunningInput) -> None:
@@ -82,6 +91,7 @@ class Program:
 
     def show(self, target: RunningInput, now: float) -> None:
         """Let the flow pull from that."""
+        self._ahead_ms = self._rest_ms(now) + target.kept_ms
         before, self.shown, self._feed = self.shown, target, None
         goes_on, self.shown_last = self.shown_last is target, target
         if before is not None:
@@ -93,6 +103,20 @@ class Program:
         feed = target.take(now, goes_on=goes_on)
         self._watch(target, feed, self._flow.attach_feed(self._noted(target, feed), now))
         self._context.note(self._source, Phase.UP)
+
+    def _rest_ms(self, now: float) -> float:
+        """How much of what was sent ahead of its time is not over yet."""
+        return 0.0 if self._fed is None else max(0.0, self._ahead_ms - (now - self._fed.media_at) * 1000)
+
+    def may_begin(self, target: RunningInput, now: float) -> bool:
+        """While nothing is sent: whether it is time, since what was sent ahead of its time is over, or the past with
+        which ``target`` would begin is short. So that does not add up, and viewers have something to show meanwhile."""
+        if not target.is_open:
+            return False
+        rest_ms = self._rest_ms(now)
+        # For the verdict: the pause is wanted.
+        self._source.lasts_until = now + rest_ms / 1000
+        return rest_ms <= 0 or target.kept_ms <= RING_S * 1000 / self._context.spec.visits + FRESH_MS
 
     def _noted(self, target: RunningInput, feed: LiveFeed | EncodedFeed) -> Feed:
         """The feed of what is shown, with its pictures noted if that is asked for."""
@@ -109,12 +133,15 @@ class Program:
         return self.shown is one and self._feed is not None
 
     def _watch(self, target: RunningInput, feed: LiveFeed | EncodedFeed, lost: "asyncio.Future[SourceError]") -> None:
-        self._feed, self._lost = feed, lost
+        self._feed, self._fed, self._lost = feed, feed, lost
         self._on_lost = partial(self._note_lost, target)
         lost.add_done_callback(self._on_lost)
 
     def take_over(self, target: RunningInput, session: LiveSession) -> None:
         """The flow pulls that already."""
+        if session.lost is not self._lost:
+            # It was away meanwhile, which took longer than what was ahead.
+            self._ahead_ms = 0.0
         self.shown = self.shown_last = target
         self._context.judge = target.judge
         self._watch(target, session.feed, session.lost)
