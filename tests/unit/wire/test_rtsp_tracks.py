@@ -14,6 +14,7 @@ from streamferry.media.tag import AUDIO, VIDEO
 from streamferry.wire.codecs import UnsupportedCodec
 from streamferry.wire.rtsp.plain_sound import MAX_WAITING_BYTES, PlainSoundTrack
 from streamferry.wire.rtsp.playing import Playing
+from streamferry.wire.rtsp.rtcp import REPORT_TYPES
 from streamferry.wire.rtsp.rtp import HELD_PACKETS
 from streamferry.wire.rtsp.sdp import parse_description
 from streamferry.wire.rtsp.tracks import PictureTrack, SoundTrack, chosen
@@ -273,6 +274,59 @@ def test_mutated_packets_raise_nothing_and_end(clip_files, seed):
         sent += len(data)
         playing.take(chance.choice((channel, channel, channel, 1)), bytes(data), one.at_s)
     assert sum(len(body) for _, _, body in playing.tags) <= 2 * sent
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 1 << 32))
+def test_packets_that_go_on_with_a_unit_may_be_read_at_once(clip_files, seed):
+    """The same tags and counts as one by one, whatever is lost, comes twice, is damaged or lies between them."""
+    chance = random.Random(seed)
+    clip = clip_files(chance.choice(("h264_bframes", "hevc", "heavy")))
+    is_ordered = chance.random() < 0.5
+    at_once, one_by_one = (session(clip.description(), is_ordered=is_ordered) for _ in range(2))
+    packets = [(channel, bytearray(one.data)) for channel, one in clip.packets()[:600]]
+    for at in chance.sample(range(1, len(packets)), chance.choice((0, 3, 30))):
+        what = chance.choice(("lost", "twice", "swapped", "byte", "marker", "short", "report", "other channel"))
+        channel, data = packets[at]
+        if what == "lost":
+            data.clear()
+        elif what == "twice":
+            packets[at - 1] = packets[at]
+        elif what == "swapped":
+            packets[at - 1], packets[at] = packets[at], packets[at - 1]
+        elif what == "byte" and data:
+            data[chance.randrange(min(16, len(data)))] ^= 1 << chance.randrange(8)
+        elif what == "marker" and len(data) > 1:
+            data[1] ^= 0x80
+        elif what == "short":
+            del data[chance.randrange(20) :]
+        elif what == "report":
+            packets[at] = channel, bytearray(clip.video.report(1.0, 1e9))
+        else:
+            packets[at] = chance.randrange(4), data
+    begin = 0
+    while begin < len(packets):
+        end = begin + chance.choice((1, 2, 30, 200))
+        pieces = [(channel, bytes(data)) for channel, data in packets[begin:end]]
+        at_once.take_all(pieces, begin * 0.004)
+        unsupported = ""
+        try:
+            for channel, data in pieces:
+                receive = one_by_one._receivers.get(channel)
+                if receive is not None and not (len(data) > 1 and data[1] in REPORT_TYPES):
+                    receive(data, begin * 0.004)
+                else:
+                    one_by_one.take(channel, data, begin * 0.004)
+        except UnsupportedCodec as error:
+            unsupported = str(error)
+        assert at_once.unsupported == unsupported
+        if unsupported:
+            return
+        assert at_once.tags == one_by_one.tags
+        begin = end
+    for one, other in zip(at_once._channels.values(), one_by_one._channels.values(), strict=True):
+        found, wanted = one.track.receiver, other.track.receiver
+        assert (found.highest, found.lost, found.first) == (wanted.highest, wanted.lost, wanted.first)
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,8 @@ from collections.abc import Callable
 #: Of one access unit: what an FLV tag holds.
 MAX_PICTURE_BYTES = (1 << 24) - (1 << 16)
 _MAX_UNITS = 512
-# What a piece costs beside its bytes: there may be millions of one byte, or of none.
-_PIECE_BYTES = 48
+#: What a piece costs beside its bytes: there may be millions of one byte, or of none.
+PIECE_BYTES = 48
 #: So many units end with a marker before it is believed.
 _SURE = 4
 _STAP_A, _STAP_B, _MTAP16, _MTAP24, _FU_A, _FU_B = range(24, 30)
@@ -29,7 +29,8 @@ class UnitReader:
     def __init__(self, take: Take) -> None:
         self._take = take
         self._units: list[bytes] = []
-        self._bytes = 0
+        #: What may still come of the present access unit.
+        self.left_bytes = MAX_PICTURE_BYTES
         #: Of the present access unit, and the pieces of a unit that lies in several packets, as far as they have come.
         self.stamp: int | None = None
         self.fragment: list[bytes] = []
@@ -37,7 +38,8 @@ class UnitReader:
         self._is_damaged = self._lacks_head = False
         #: How often the marker was right since it was last wrong.
         self._markers = 0
-        self._has_marker = False
+        #: Whether the last packet of the present access unit had it.
+        self.has_marker = False
         #: What cannot be read: interleaved units. Empty if there is none.
         self.unsupported = ""
         #: Access units that were left out.
@@ -46,23 +48,23 @@ class UnitReader:
     def put(self, is_marked: bool, stamp: int, payload: bytes, is_broken: bool, now: float) -> None:
         """The next packet of the track in its order. ``is_broken``: packets before it are missing."""
         if is_broken:
-            if self.fragment or (self._units and not self._has_marker):
+            if self.fragment or (self._units and not self.has_marker):
                 self._is_damaged = True
             self.fragment.clear()
         if stamp != self.stamp:
             if self._units or self.fragment or self._is_damaged:
                 self._end()
-            self.stamp, self._has_marker, self._came_at = stamp, False, now
+            self.stamp, self.has_marker, self._came_at = stamp, False, now
             # The rest of a picture whose beginning was lost looks like one.
             self._lacks_head = is_broken
         elif is_broken:
             self._is_damaged = True
-        elif self._has_marker:
+        elif self.has_marker:
             # It did not end there.
-            self._markers, self._has_marker = 0, False
+            self._markers, self.has_marker = 0, False
         self._read(payload)
         if is_marked:
-            self._has_marker = True
+            self.has_marker = True
             if self._markers >= _SURE:
                 self._end()
 
@@ -73,7 +75,7 @@ class UnitReader:
             if is_last:
                 self._end_fragment()
         if is_marked:
-            self._has_marker = True
+            self.has_marker = True
             if self._markers >= _SURE:
                 self._end()
 
@@ -84,8 +86,8 @@ class UnitReader:
 
     def _end(self) -> None:
         self._end_fragment()
-        units, self._units, self._bytes = self._units, [], 0
-        if self._has_marker:
+        units, self._units, self.left_bytes = self._units, [], MAX_PICTURE_BYTES
+        if self.has_marker:
             self._markers += 1
         is_whole = not self._is_damaged and (not self._lacks_head or self._has_head(units))
         self._is_damaged = self._lacks_head = False
@@ -115,8 +117,8 @@ class UnitReader:
             self._units.append(unit)
 
     def _has_room(self, size: int) -> bool:
-        self._bytes += size + _PIECE_BYTES
-        if self._bytes > MAX_PICTURE_BYTES:
+        self.left_bytes -= size + PIECE_BYTES
+        if self.left_bytes < 0:
             self._is_damaged = True
             self._units.clear()
             self.fragment.clear()

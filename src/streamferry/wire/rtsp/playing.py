@@ -9,8 +9,15 @@ from streamferry.media.tag import Tag
 from streamferry.wire.codecs import UnsupportedCodec
 from streamferry.wire.rtsp.clocks import TrackClock
 from streamferry.wire.rtsp.message import Message, Piece
-from streamferry.wire.rtsp.rtcp import Received, SenderReport, parse_reports, serialize_bye, serialize_report
-from streamferry.wire.rtsp.tracks import Track
+from streamferry.wire.rtsp.rtcp import (
+    REPORT_TYPES,
+    Received,
+    SenderReport,
+    parse_reports,
+    serialize_bye,
+    serialize_report,
+)
+from streamferry.wire.rtsp.tracks import PictureTrack, Track
 
 REPORT_EVERY_S = 5.0
 _NAME = "streamferry"
@@ -41,6 +48,8 @@ class Playing:
         self._channels: dict[int, _Channel] = {}
         self._receivers: dict[int, Callable[[bytes, float], None]] = {}
         self._picture: TrackClock | None = None
+        self._picture_track: PictureTrack | None = None
+        self._picture_number = -1
         self._sound: TrackClock | None = None
         self._source = own_source
         # Not all at once: a server may have begun to send to many at the same moment.
@@ -50,8 +59,8 @@ class Playing:
         """Its packets come in channel ``number``, its reports in the next."""
         self._channels[number] = _Channel(track, number)
         self._receivers[number] = track.receive
-        if track.kind == "video":
-            self._picture = track.clock
+        if isinstance(track, PictureTrack):
+            self._picture, self._picture_track, self._picture_number = track.clock, track, number
         else:
             self._sound = track.clock
 
@@ -91,16 +100,23 @@ class Playing:
 
     def take_all(self, pieces: Sequence[Piece], now: float) -> list[Message]:
         """The same of several; returns the messages among them."""
-        receivers, messages = self._receivers, []
+        receivers, picture, messages = self._receivers, self._picture_track, []
+        at, count = 0, len(pieces)
         try:
-            for piece in pieces:
+            while at < count:
+                if picture is not None:
+                    at = picture.receive_run(pieces, at, self._picture_number)
+                    if at == count:
+                        break
+                piece = pieces[at]
+                at += 1
                 if not isinstance(piece, tuple):
                     messages.append(piece)
                     continue
                 number, data = piece
                 receive = receivers.get(number)
                 # Both kinds may come in one channel (RFC 5761); some servers do so unasked.
-                if receive is not None and not (len(data) > 1 and 200 <= data[1] <= 204):
+                if receive is not None and not (len(data) > 1 and data[1] in REPORT_TYPES):
                     receive(data, now)
                 elif (channel := self._channels.get(number - (receive is None))) is not None:
                     self._take_reports(channel, data, now)

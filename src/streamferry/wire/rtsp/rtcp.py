@@ -7,6 +7,8 @@ Specification: RFC 3550, 6 (compound packets, SR, RR, SDES, BYE).
 from dataclasses import dataclass, field
 from struct import Struct, pack
 
+#: Second bytes of reports (RFC 3550, 12.1).
+REPORT_TYPES = range(200, 205)
 _SR, _RR, _SDES, _BYE = 200, 201, 202, 203
 _CNAME = 1
 _MAX_PACKETS = 32

@@ -8,6 +8,8 @@ Specification: RFC 6184, 8.1, and RFC 7798, 7.1 (parameters of H.264 and H.265);
 
 from base64 import b64decode
 from binascii import Error as Base64Error
+from collections.abc import Sequence
+from itertools import islice
 from struct import Struct
 
 from streamferry.media.tag import AUDIO, Tag
@@ -16,8 +18,10 @@ from streamferry.wire.mpegts.pictures import Pictures, tells_recovery
 from streamferry.wire.mpegts.sounds import Sounds
 from streamferry.wire.rtsp.aac import AacUnits, LatmUnits, Unit
 from streamferry.wire.rtsp.clocks import TICKS, TrackClock
+from streamferry.wire.rtsp.message import Piece
 from streamferry.wire.rtsp.order import PictureOrder, avc_depth, hevc_depth
-from streamferry.wire.rtsp.pictures import AvcUnits, HevcUnits, UnitReader
+from streamferry.wire.rtsp.pictures import PIECE_BYTES, AvcUnits, HevcUnits, UnitReader
+from streamferry.wire.rtsp.rtcp import REPORT_TYPES
 from streamferry.wire.rtsp.rtp import Packet, RtpReceiver
 from streamferry.wire.rtsp.sdp import Media
 
@@ -25,10 +29,11 @@ _MAX_SETS = 16
 _START = b"\0\0\1"
 _AVC_SPS, _AVC_PPS, _AVC_IDR, _AVC_SEI = 7, 8, 5, 6
 _HEVC_KEYS, _HEVC_SPS = range(16, 24), 33
-# An RTP header with nothing but itself, and the first bytes of its payload.
-_read_begin = Struct(">BBHIIBBB").unpack_from
+# An RTP header with nothing but itself, and the first byte of its payload.
+_read_begin = Struct(">BBHIIB").unpack_from
 _PLAIN, _LOOK_BYTES = 0x80, 15
-_AVC_FRAGMENT, _HEVC_FRAGMENT = 28, 49 << 1
+# A mask of the payload's first byte, what is under it, and where the head of the fragment lies in the packet.
+_AVC_FRAGMENT, _HEVC_FRAGMENT = (31, 28, 13), (0x7E, 49 << 1, 14)
 _READ_PICTURES = ("H264", "H265")
 _AAC, _LATM, _MPEG = "MPEG4-GENERIC", "MP4A-LATM", "MPA"
 
@@ -76,7 +81,6 @@ class PictureTrack(Track):
         """Raises UnsupportedCodec."""
         super().__init__(media, out, is_ordered=is_ordered)
         self._is_avc = media.encoding == "H264"
-        self._payload_type = media.payload_type
         if media.encoding not in _READ_PICTURES:
             raise UnsupportedCodec(media.encoding or "a picture of unknown format")
         self._pictures = Pictures("h264" if self._is_avc else "hevc")
@@ -87,37 +91,56 @@ class PictureTrack(Track):
         self._units: UnitReader = AvcUnits(self._take)
         if not self._is_avc:
             self._units = HevcUnits(self._take, has_order=media.parameters.get("sprop-max-don-diff", "0") != "0")
+        # Of a packet that goes on with a unit: its second byte, the same with the marker, unless reports have that one
+        # (RFC 5761), what its payload begins with, and where the head of the fragment lies.
+        plain = media.payload_type
+        marked = -1 if plain | 0x80 in REPORT_TYPES else plain | 0x80
+        self._go_on = (plain, marked, *(_AVC_FRAGMENT if self._is_avc else _HEVC_FRAGMENT))
         if media.parameters.get("packetization-mode") == "2":
             raise UnsupportedCodec("H.264 with interleaved units")
         sets = parameter_sets(media)
         self._look(sets)
         self._pictures.put_units(sets, 0, 0, out)
 
-    def receive(self, data: bytes, now: float) -> None:
-        """See :meth:`Track.receive`. Most packets go on with a unit and need no closer look."""
+    def receive_run(self, pieces: Sequence[Piece], at: int, number: int) -> int:
+        """Take those of ``pieces`` from ``at`` on that go on with a unit, which most do: as ``receive`` takes them.
+
+        ``number``: the track's channel. Returns where something else is.
+        """
         receiver, units = self.receiver, self._units
-        if units.fragment and len(data) > _LOOK_BYTES:
-            first, second, number, stamp, source, kind, head, third = _read_begin(data)
-            following = receiver.highest + 1
+        fragment, left = units.fragment, units.left_bytes
+        if not fragment or receiver.held or units.has_marker:
+            return at
+        plain, marked, mask, code, head_at = self._go_on
+        stamp, source, following = units.stamp, receiver.source, receiver.highest + 1
+        for piece in islice(pieces, at, None):
+            if not isinstance(piece, tuple) or piece[0] != number or len(data := piece[1]) <= _LOOK_BYTES:
+                break
+            first, second, came, of, by, kind = _read_begin(data)
+            head = data[head_at]
             if (
-                first == _PLAIN
-                and number == following & 0xFFFF
-                and stamp == units.stamp
-                and second & 0x7F == self._payload_type
-                and source == receiver.source
-                and not receiver.held
+                first != _PLAIN
+                or came != following & 0xFFFF
+                or of != stamp
+                or by != source
+                or kind & mask != code
+                or head >= 0x80
+                or (second != plain and second != marked)
+                or left < len(data)
             ):
-                # A fragment that is not the first.
-                if self._is_avc:
-                    if kind & 31 == _AVC_FRAGMENT and head < 0x80:
-                        receiver.highest = following
-                        units.add_piece(data[14:], is_last=head >= 0x40, is_marked=second > 127)
-                        return
-                elif kind & 0x7E == _HEVC_FRAGMENT and third < 0x80:
-                    receiver.highest = following
-                    units.add_piece(data[15:], is_last=third >= 0x40, is_marked=second > 127)
-                    return
-        super().receive(data, now)
+                break
+            at, following = at + 1, following + 1
+            if head < 0x40 and second == plain:
+                fragment.append(data[head_at + 1 :])
+                left -= len(data) + PIECE_BYTES
+                continue
+            units.left_bytes = left
+            units.add_piece(data[head_at + 1 :], is_last=head >= 0x40, is_marked=second == marked)
+            left = units.left_bytes
+            if not fragment or units.has_marker:
+                break
+        receiver.highest, units.left_bytes = following - 1, left
+        return at
 
     def _put(self, is_marked: bool, stamp: int, payload: bytes, is_broken: bool) -> None:
         self._units.put(is_marked, stamp, payload, is_broken, self._now)
