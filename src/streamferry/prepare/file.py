@@ -196,7 +196,11 @@ class PreparedFile:
         self._changed = asyncio.Event()
 
     def release(self) -> None:
-        """Release map, file and lock. Slices that are still held keep the map, not the file's place in the cache."""
+        """Release maps, file and lock, whoever still refers to this.
+
+        Slices that are held keep a map, not the file's place in the cache.
+        """
+        self.index = Index()
         self._view = memoryview(b"")
         self._map = None
         for descriptor in (self.descriptor, self._steps, self._use_lock):

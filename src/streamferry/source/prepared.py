@@ -334,4 +334,5 @@ class PreparedReader:
 
     def close(self) -> None:
         """Release the file."""
+        self._scan = None
         self.file.close()
