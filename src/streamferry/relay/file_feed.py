@@ -390,10 +390,11 @@ class FileFeed:
         self._sender.end_pass(entry.reader)
 
     def close(self) -> None:
-        """Close all readers; the playhead stays where it is."""
+        """Close all readers, and tell nobody of anything any more; the playhead stays where it is."""
         self._resting = self.playhead
         self._spent += [entry.reader for entry in (*self._played, self.current, *self.upcoming) if entry is not None]
         self._close_spent()
         self._played.clear()
         self.upcoming.clear()
-        self.current = None
+        self._on_step, self._on_extra = (lambda *told: None), (lambda *told: None)
+        self._on_late, self._keeps_time, self.current = (lambda: None), bool, None

@@ -126,6 +126,16 @@ class RunContext:
         self.log.log(level, "%s; attempt %d follows", error, attempt)
 
 
+def forget_frames(task: "asyncio.Task[None]") -> None:
+    """Called when a task is done: where it was cancelled is not kept. It refers to the task again, and to itself where
+    a task group was left (CPython 3.11)."""
+    if task.cancelled():
+        try:
+            task.result()
+        except asyncio.CancelledError as error:
+            error.__traceback__ = error.__context__ = None
+
+
 class KeeperTask:
     """The task in which one keeper runs, within the run's group; and earlier ones, which may still be closing."""
 
@@ -149,11 +159,10 @@ class KeeperTask:
     def start(self, group: asyncio.TaskGroup, keep: Keep) -> None:
         """The run begins."""
         self._group = group
-        self._tasks = [group.create_task(keep(), name=self._name)]
+        self._tasks = [self._begin(keep, self._name)]
 
     def restart(self, keep: Keep) -> None:
         """Keep the end in another way from now on: begin when the previous task has released it."""
-        assert self._group is not None
         # All that are not done: the last may itself be waiting for one that is still unpublishing.
         previous = [task for task in self._tasks if not task.done()]
         if previous:
@@ -166,14 +175,19 @@ class KeeperTask:
             self._end.error = None
             await keep()
 
-        self._tasks = [*previous, self._group.create_task(follow(), name=self._name)]
+        self._tasks = [*previous, self._begin(follow, self._name)]
 
     def start_beside(self, keep: Keep, name: str) -> asyncio.Task[None]:
         """Do something else until the run ends, whatever is restarted meanwhile."""
-        assert self._group is not None
         self._beside = [task for task in self._beside if not task.done()]
-        self._beside.append(self._group.create_task(keep(), name=name))
+        self._beside.append(self._begin(keep, name))
         return self._beside[-1]
+
+    def _begin(self, keep: Keep, name: str) -> asyncio.Task[None]:
+        assert self._group is not None
+        task = self._group.create_task(keep(), name=name)
+        task.add_done_callback(forget_frames)
+        return task
 
     def close(self) -> None:
         """The run ends: a restart comes too late from here on."""

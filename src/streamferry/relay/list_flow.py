@@ -14,6 +14,10 @@ from streamferry.relay.file_feed import FileFeed
 from streamferry.relay.flow import CALM_INSPECT_S, INSPECT_S, Flow
 
 
+def _all_is_well(now: float) -> bool:
+    return True
+
+
 class ListFlow(Flow):
     """Visited by the beat. The feed stays attached from its first item to the end of the run."""
 
@@ -32,6 +36,11 @@ class ListFlow(Flow):
         self._session_lost: asyncio.Future[DestinationError] | None = None
         # Headers of the file that was opened last.
         self._ahead: Sequence[Tag] = ()
+
+    @property
+    def feed(self) -> FileFeed | None:
+        """What plays, until the run ends."""
+        return self._feed
 
     @property
     def headers(self) -> list[LaidTag]:
@@ -57,6 +66,7 @@ class ListFlow(Flow):
         if self._feed is not None:
             self._feed.close()
         self._feed = None
+        self._on_inspect = _all_is_well
         self.has_media.clear()
 
     def attach_session(self, session: Session, now: float) -> "asyncio.Future[DestinationError]":

@@ -55,7 +55,7 @@ class ListKeeper:
         self._skipped: dict[int, MediaError] = {}
         self.task = KeeperTask("source", self._source)
         self._on_extra = on_extra
-        self._orders = ListOrders(context, self.task, prepared, lambda: self._feed, on_extra)
+        self._orders = ListOrders(context, flow, self.task, prepared, on_extra)
 
     @property
     def skipped(self) -> MediaError | None:

@@ -18,6 +18,7 @@ from streamferry.relay.backoff import Backoff
 from streamferry.relay.file_feed import FileFeed
 from streamferry.relay.keeper import KeeperTask, RunContext
 from streamferry.relay.list_entry import ListEntry
+from streamferry.relay.list_flow import ListFlow
 from streamferry.relay.orders import OPEN_EARLY_S, ORDER_STALE_S, Order
 from streamferry.relay.prepared_list import PreparedList
 from streamferry.source.prepared import PreparedReader
@@ -39,15 +40,15 @@ class ListOrders:
     def __init__(
         self,
         context: RunContext,
+        flow: ListFlow,
         task: KeeperTask,
         prepared: PreparedList,
-        feed_of: Callable[[], FileFeed | None],
         on_extra: OnExtra,
     ) -> None:
         self._context = context
         self._task = task
         self._prepared = prepared
-        self._feed_of = feed_of
+        self._flow = flow
         self._on_extra = on_extra
         self._last = 0
         self._playing: dict[Order, asyncio.Task[None]] = {}
@@ -76,7 +77,7 @@ class ListOrders:
         self._last = max([self._last, *(order.number for order in orders)])
 
     def _skip(self) -> None:
-        feed = self._feed_of()
+        feed = self._flow.feed
         if feed is None:
             return
         after = self._first(after_item=True)
@@ -109,7 +110,7 @@ class ListOrders:
                 reader.close()
             self._playing.pop(order, None)
             self._waiting.remove(order)
-            if self._is_skipped and order in self._ready and order.after_item and (now := self._feed_of()) is not None:
+            if self._is_skipped and order in self._ready and order.after_item and (now := self._flow.feed) is not None:
                 self._is_skipped = False
                 now.give_way()
             self._ready.discard(order)
@@ -137,7 +138,7 @@ class ListOrders:
             await asyncio.sleep(delay_s)
 
     async def _wait_turn(self, order: Order) -> FileFeed:
-        while (feed := self._feed_of()) is None or not self._is_turn(order, feed):  # noqa: ASYNC110 - no event tells it
+        while (feed := self._flow.feed) is None or not self._is_turn(order, feed):  # noqa: ASYNC110 - no event tells it
             await asyncio.sleep(_LOOK_S)
         return feed
 

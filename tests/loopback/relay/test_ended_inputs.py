@@ -19,6 +19,7 @@ from streamferry.media.slate import Slate, SlateKind
 from streamferry.media.url import MediaUrl
 from streamferry.relay import Item, RelaySpec
 from streamferry.relay.host import Relay
+from streamferry.relay.inputs.list_input import ListInput
 from streamferry.relay.spec import Order
 
 pytestmark = pytest.mark.usefixtures("quick", "uncollected")
@@ -42,6 +43,11 @@ def held(root: Path) -> list[str]:
     return [path for path in maps + opened if path.startswith(str(root))]
 
 
+def lists() -> int:
+    """How many inputs that are files this process has in its memory."""
+    return sum(type(one) is ListInput for one in gc.get_objects())
+
+
 def inputs_are_there(relay: Relay) -> bool:
     """Whether it has more to see to than its source."""
     inputs = relay._run._source._inputs
@@ -57,6 +63,7 @@ async def test_inserted_files_and_slates_that_are_over_are_closed(relays, source
     await until("streaming", lambda: relay.status.state == "streaming")
     switches, numbers = [], itertools.count(1)
     relay.watch_switches(switches.append)
+    before = lists()
     for _ in range(2):
         played = len(switches) + 2
         relay.update(replace(spec, orders=(Order(next(numbers), time.time(), film),)))
@@ -69,4 +76,5 @@ async def test_inserted_files_and_slates_that_are_over_are_closed(relays, source
             relay.update(replace(spec, orders=(Order(number, 0.0),)))
             await until("the plain form", lambda: not inputs_are_there(relay))
         await until("nothing open", lambda: not held(tmp_path))
+        await until("nothing kept", lambda: lists() <= before)
     await relay.stop()

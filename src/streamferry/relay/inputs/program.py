@@ -19,7 +19,7 @@ from streamferry.relay.flow import Feed, LiveFlow
 from streamferry.relay.inputs.held import HeldPicture, WatchedFeed
 from streamferry.relay.inputs.policy import SLATE
 from streamferry.relay.inputs.running import RunningInput
-from streamferry.relay.keeper import RunContext
+from streamferry.relay.keeper import RunContext, forget_frames
 from streamferry.relay.live_session import LiveSession
 from streamferry.relay.status import OnAir, Shown, Switch
 from streamferry.relay.vitals import Phase
@@ -75,7 +75,8 @@ class Program:
     def run(self, one: RunningInput) -> None:
         """Let it open whenever it is wanted."""
         assert self._group is not None
-        self._tasks[one] = self._group.create_task(one.keep(), name="input")
+        task = self._tasks[one] = self._group.create_task(one.keep(), name="input")
+        task.add_done_callback(forget_frames)
 
     def ask(self, question: Coroutine[None, None, bool]) -> asyncio.Task[bool]:
         """Have it answered; it ends with the run."""

@@ -21,7 +21,7 @@ from streamferry.relay.inputs.held import HeldPicture
 from streamferry.relay.inputs.list_input import ListInput, spec_of_list
 from streamferry.relay.inputs.policy import Health
 from streamferry.relay.inputs.run_form import RunForm
-from streamferry.relay.keeper import RunContext
+from streamferry.relay.keeper import RunContext, forget_frames
 from streamferry.relay.spec import Item
 from streamferry.timeline import Timeline
 from streamferry.wire.codecs import avc_frame_rate, parse_sound, parse_video_header
@@ -115,6 +115,7 @@ class SlateInput:
                     await asyncio.sleep(backoff.next_delay())
                     continue
                 task = group.create_task(clip.keep(), name="slate")
+                task.add_done_callback(forget_frames)
                 clip.want(True)
                 if self._clip is None:
                     self._clip = clip
