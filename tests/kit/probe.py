@@ -79,20 +79,23 @@ class Media:
         return found[0]
 
 
-def packets(target: Path | str) -> Media:
-    """Read all packets of a file, or of a stream that ends. AssertionError if there is none."""
-    media, complaints = _read(target, "-c", "copy")
+def packets(target: Path | str, tracks: str = "0") -> Media:
+    """Read all packets of a file, or of a stream that ends. AssertionError if there is none.
+
+    ``tracks``: those that are read, as ffmpeg names them; it reads nothing beside a picture that never comes.
+    """
+    media, complaints = _read(target, "-c", "copy", tracks=tracks)
     assert media.tracks, f"no track: {complaints}"
     return media
 
 
-def _read(target: Path | str, *output: str) -> tuple[Media, str]:
+def _read(target: Path | str, *output: str, tracks: str = "0") -> tuple[Media, str]:
     """All packets as the demuxer gives them, before anything else sees them; and complaints about the ``output``.
 
     Debian's ffprobe tells the same, with more digits: but it takes 100 ms of CPU to load its libraries.
     """
     reading = (programs.ffmpeg(), "-hide_banner", "-nostats", "-nostdin", "-loglevel", "repeat+level+info", "-dump")
-    words = (*reading, "-xerror", "-err_detect", "explode", "-i", target, "-map", "0", *output, "-f", "null", "-")
+    words = (*reading, "-xerror", "-err_detect", "explode", "-i", target, "-map", tracks, *output, "-f", "null", "-")
     told = programs.run(words, may_fail=True).stderr
     complaints = [line for line in told.splitlines() if _COMPLAINT.match(line)]
     # What it writes has streams as well.

@@ -37,8 +37,9 @@ from streamferry.cli.options import (
 )
 from streamferry.cli.peer_arguments import option_of, peer_fields, peer_options, takes_peers
 from streamferry.cli.process import on_interrupt, run
+from streamferry.cli.relay_watch import parse_watch
 from streamferry.cli.task_body import check_latency
-from streamferry.cli.watch_option import WatchOption, parse_watch
+from streamferry.cli.watch_option import WatchOption
 from streamferry.media.peer_options import End
 from streamferry.media.url import MediaUrl
 from streamferry.net import sandbox
