@@ -220,7 +220,8 @@ async def test_headers_without_a_frame_were_told_as_streaming(relays, source, de
     before.close()
     await until("the next session", lambda: source.viewers and before not in source.viewers)
     # It is told after the last frames of the session before, in which it may have stalled for a moment as well.
-    await until("connecting", lambda: "connecting" in [status.state for status in running.told[closed:]])
+    lost = {"connecting", "retrying"}
+    await until("its loss", lambda: lost & {str(status.state) for status in running.told[closed:]})
     await until("not streaming", lambda: running.told[-1].state != "streaming")
     since = len(running.told)
     first = destination.publishes[0]
