@@ -219,9 +219,13 @@ async def test_headers_without_a_frame_were_told_as_streaming(relays, source, de
     closed = len(running.told)
     before.close()
     await until("the next session", lambda: source.viewers and before not in source.viewers)
+
     # It is told after the last frames of the session before, in which it may have stalled for a moment as well.
-    lost = {"connecting", "retrying"}
-    await until("its loss", lambda: lost & {str(status.state) for status in running.told[closed:]})
+    # On a busy machine it is given up before that, and tried again.
+    def states() -> list[str]:
+        return [str(status.state) for status in running.told[closed:]]
+
+    await until("the next try", lambda: "connecting" in states() or states().count("retrying") > 1)
     await until("not streaming", lambda: running.told[-1].state != "streaming")
     since = len(running.told)
     first = destination.publishes[0]
