@@ -114,8 +114,8 @@ def _read(target: Path | str, *output: str, tracks: str = "0") -> tuple[Media, s
         elif index in packets:
             dts_ms, pts_ms = (None if one is None else float(round(1000 * one)) for one in seconds)
             packets[index].append(Packet(dts_ms, pts_ms, int(found["size"]), is_key))
-    tracks = tuple(Track(*kinds[index], tuple(read)) for index, read in packets.items())
-    return Media(tracks), "\n".join(complaints)
+    found_tracks = tuple(Track(*kinds[index], tuple(read)) for index, read in packets.items())
+    return Media(found_tracks), "\n".join(complaints)
 
 
 def assert_dts_strictly_rising(track: Track) -> None:
