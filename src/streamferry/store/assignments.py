@@ -126,13 +126,12 @@ async def _read_whole(connection: AsyncConnection, seal: Seal, row: sa.RowMappin
 
 async def deleted(connection: AsyncConnection, task_ids: Collection[str]) -> set[str]:
     """Those of which there is nothing any more."""
-    left = set(task_ids)
-    for begin in range(0, len(task_ids), _BATCH):
-        batch = sorted(task_ids)[begin : begin + _BATCH]
-        left.difference_update(
-            (await connection.execute(sa.select(run.c.task_id).where(run.c.task_id.in_(batch)))).scalars()
-        )
-    return left
+    asked = list(task_ids)
+    left: set[str] = set()
+    for begin in range(0, len(asked), _BATCH):
+        there = sa.select(run.c.task_id).where(run.c.task_id.in_(asked[begin : begin + _BATCH]))
+        left.update((await connection.execute(there)).scalars())
+    return set(asked) - left
 
 
 async def report(

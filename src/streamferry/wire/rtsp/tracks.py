@@ -9,7 +9,6 @@ Specification: RFC 6184, 8.1, and RFC 7798, 7.1 (parameters of H.264 and H.265);
 from base64 import b64decode
 from binascii import Error as Base64Error
 from collections.abc import Sequence
-from itertools import islice
 from struct import Struct
 
 from streamferry.media.tag import AUDIO, Tag
@@ -113,7 +112,8 @@ class PictureTrack(Track):
             return at
         plain, marked, mask, code, head_at = self._go_on
         stamp, source, following = units.stamp, receiver.source, receiver.highest + 1
-        for piece in islice(pieces, at, None):
+        while at < len(pieces):
+            piece = pieces[at]
             if not isinstance(piece, tuple) or piece[0] != number or len(data := piece[1]) <= _LOOK_BYTES:
                 break
             first, second, came, of, by, kind = _read_begin(data)
