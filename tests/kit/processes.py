@@ -157,11 +157,16 @@ class _Run:
 
 
 class _Reports:
-    """A plugin of pytest in the processes that test: what it is told goes to the one that hands out."""
+    """A plugin of pytest in the processes that test, registered as it is made: it sends on what happens from now."""
 
     def __init__(self, config: pytest.Config, connection: Connection) -> None:
         self._config = config
         self._connection = connection
+        # pytest tells a new plugin of all warnings before it, which the one that hands out has told already: also of
+        # those from other processes, where this one takes the place of one that has ended.
+        self._is_told_of_old = True
+        config.pluginmanager.register(self)
+        self._is_told_of_old = False
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         data = self._config.hook.pytest_report_to_serializable(config=self._config, report=report)
@@ -170,7 +175,7 @@ class _Reports:
     def pytest_warning_recorded(
         self, warning_message: warnings.WarningMessage, when: str, nodeid: str, location: Any
     ) -> None:
-        if when != "runtest":  # pytest tells a plugin what was before it as well
+        if self._is_told_of_old:
             return
         # Not all warnings can be sent.
         message = warnings.WarningMessage(
@@ -207,7 +212,7 @@ def _be_process(session: pytest.Session, name: str, connection: Connection, firs
 def _have_own(config: pytest.Config, name: str, connection: Connection) -> None:
     """Share nothing with the other processes that one of them writes."""
     manager = config.pluginmanager
-    manager.register(_Reports(config, connection))
+    _Reports(config, connection)
     # What one prints would stand twice.
     reporter: Any = manager.getplugin("terminalreporter")
     reporter._tw = create_terminal_writer(config, open(os.devnull, "w"))  # noqa: SIM115

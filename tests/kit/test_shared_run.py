@@ -55,6 +55,18 @@ def test_of_the_same_number():
     assert 0
 """
 
+_ENDS_AFTER_A_WARNING = """
+import os, signal, warnings, pytest
+
+@pytest.mark.parametrize("number", range(3))
+def test_warns(number):
+    warnings.warn(f"warning {number}")
+
+@pytest.mark.parametrize("number", range(3))
+def test_ends(number):
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
 
 def run(folder: Path, *words: str, **modules: str) -> "subprocess.CompletedProcess[str]":
     """What pytest says of modules that two processes share."""
@@ -86,6 +98,12 @@ def test_all_that_happens_is_told(tmp_path: Path, ended: Path) -> None:
     assert len(cases) == len(set(cases)) == 26
     # The one that was killed ended nothing.
     assert len(list(ended.glob("*/ended"))) == len(list(ended.glob("p*"))) - 1
+
+
+def test_a_warning_is_told_once_though_a_process_takes_the_place_of_another(tmp_path: Path, ended: Path) -> None:
+    """Each that ends is followed by a process that is told of the warnings before it."""
+    done = run(tmp_path, f"--basetemp={ended}", test_warns=_ENDS_AFTER_A_WARNING)
+    assert "3 failed, 3 passed, 3 warnings" in done.stdout
 
 
 def test_a_run_stops_where_it_is_told_to(tmp_path: Path, ended: Path) -> None:
