@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -13,6 +14,7 @@ from urllib.parse import quote
 
 KEYS = {"access_key_id": "planted-key-id", "secret_access_key": "planted-secret-key"}
 _AUTHORIZATION = "AWS4-HMAC-SHA256 Credential=kit/20260101/us-east-1/s3/aws4_request"
+_MOTOS_TIME = b"2010-11-10T20:48:33.000Z"
 
 
 @dataclass(frozen=True)
@@ -34,12 +36,14 @@ class S3Server:
     """Serves while its context is open; what is in it is forgotten with the process.
 
     ``fault``: asked before each request, gives a status and headers to answer with instead. ``cut_after_bytes``: the
-    next body longer than this is broken off after it.
+    next body longer than this is broken off after it. ``uploads_began_at``: when all that are not finished did; now if
+    None (moto says of each that it did in 2010).
     """
 
     asked: list[Asked] = field(default_factory=list)
     fault: Callable[[Asked], tuple[str, list[tuple[str, str]]] | None] = lambda _: None
     cut_after_bytes: int | None = None
+    uploads_began_at: datetime | None = None
 
     def __post_init__(self) -> None:
         # Imported where it is needed: it takes the better part of a second.
@@ -93,6 +97,10 @@ class S3Server:
         listed = self.send("GET", f"/{bucket}?list-type=2").decode()
         return [html.unescape(part.partition("</Key>")[0]) for part in listed.split("<Key>")[1:]]
 
+    def _began(self) -> bytes:
+        at = (self.uploads_began_at or datetime.now(UTC)).replace(tzinfo=None)
+        return f"{at.isoformat(timespec='milliseconds')}Z".encode()
+
     def _serve(self, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
         if environ.get("HTTP_X_OF_KIT"):
             return self._app(environ, start)  # type: ignore[no-any-return]
@@ -102,7 +110,7 @@ class S3Server:
         if (answer := self.fault(asked)) is not None:
             start(answer[0], [*answer[1], ("Content-Length", "0")])
             return [b""]
-        body = b"".join(self._app(environ, start))
+        body = b"".join(self._app(environ, start)).replace(_MOTOS_TIME, self._began())
         if self.cut_after_bytes is not None and len(body) > self.cut_after_bytes and asked.method == "GET":
             body, self.cut_after_bytes = body[: self.cut_after_bytes], None
         return [body]

@@ -26,7 +26,7 @@ import ray
 from ray.exceptions import RayError
 
 from streamferry.service.demand import Size, Spare, decide_slots, read_demand
-from streamferry.service.store_access import StoreAway, open_store
+from streamferry.service.store_access import Purpose, StoreAway, open_store
 from streamferry.service.worker_settings import WorkerSettings
 from streamferry.store import TROUBLE, Store, workers
 from streamferry.store.fleet import all_workers, set_intent
@@ -82,7 +82,7 @@ class Slot:
         """Free the tasks of a worker process that has died. Where the store is away, its lease runs out."""
         with contextlib.suppress(StoreAway, *TROUBLE), acting_as(Actor(ActorKind.SERVICE, socket.gethostname())):
             async with (
-                open_store(self._settings, is_durable=False, connections=1) as store,
+                open_store(self._settings, Purpose.WORK, is_durable=False, connections=1) as store,
                 store.write() as connection,
             ):
                 await workers.leave(connection, worker_id)
@@ -103,7 +103,7 @@ class Keeper:
     async def check(self) -> str:
         """Why the store cannot be used from here; empty if it can."""
         try:
-            async with open_store(self._settings, is_durable=False, connections=1):
+            async with open_store(self._settings, Purpose.WORK, is_durable=False, connections=1):
                 return ""
         except (ValueError, OSError) as error:
             return str(error)
@@ -126,7 +126,7 @@ class Keeper:
         """Until it is stopped. A store or a Ray that is away changes nothing meanwhile."""
         while not self._stopping.is_set():
             try:
-                async with open_store(self._settings, is_durable=False, connections=1) as store:
+                async with open_store(self._settings, Purpose.WORK, is_durable=False, connections=1) as store:
                     while not self._stopping.is_set():
                         await self._look(store)
                         self._trouble = ""

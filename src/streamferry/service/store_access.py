@@ -68,7 +68,10 @@ class Purpose(Enum):
 
     #: To read it or add to it: it must exist and have this program's schema; the schema is not changed.
     USE = auto()
-    #: To serve it: it is created if it does not exist, and brought to this program's schema.
+    #: To run its tasks: the same, but it may be of a newer program that this one may work beside.
+    WORK = auto()
+    #: To serve it: it is created if it does not exist, and brought to this program's schema, unless it is
+    #: of a newer program that this one may work beside.
     SERVE = auto()
     #: To restore a backup into it: it is created if it does not exist.
     RESTORE = auto()
@@ -102,12 +105,13 @@ async def open_store(
     cannot be used and for another schema, OSError.
     """
     file = store_file(settings)
-    if purpose is Purpose.USE and file is not None and not file.is_file():
+    must_exist = purpose in (Purpose.USE, Purpose.WORK)
+    if must_exist and file is not None and not file.is_file():
         raise StoreMissing(file.parent)
     key = read_seal_key(settings)
-    if key is None and purpose is Purpose.USE:
+    if key is None and must_exist:
         raise ValueError(f"seal-key: there is none in {settings.data_dir}; all who share a store need the service's")
-    if purpose is not Purpose.USE and file is not None:
+    if not must_exist and file is not None:
         _make_file(file)
     if key is None:
         key = await _make_key(settings, _store_url(settings))
@@ -116,7 +120,7 @@ async def open_store(
         try:
             if purpose is Purpose.SERVE:
                 await migrate(store)
-            elif purpose is Purpose.USE and not await require_schema(store):
+            elif must_exist and not await require_schema(store, may_be_newer=purpose is Purpose.WORK):
                 raise StoreMissing(None if file is None else file.parent)
             if purpose is not Purpose.RESTORE:
                 await _compare_key(settings, store)

@@ -16,7 +16,7 @@ from streamferry.relay.host import RelayHost
 from streamferry.relay.network import Network
 from streamferry.service.limits import fitting_capacity, raise_file_limit
 from streamferry.service.lock import holds_lock
-from streamferry.service.store_access import StoreAway, open_store, store_file
+from streamferry.service.store_access import Purpose, StoreAway, open_store, store_file
 from streamferry.service.worker_settings import WorkerSettings
 from streamferry.store import TROUBLE, Store, workers
 from streamferry.store.workers import Traits
@@ -145,6 +145,7 @@ async def _open_store(
         try:
             opening = open_store(
                 settings,
+                Purpose.WORK,
                 is_durable=False,
                 connections=_CONNECTIONS,
                 answer_s=max(_LEAST_ANSWER_S, settings.lease_s / 2),

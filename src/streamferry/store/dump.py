@@ -21,6 +21,7 @@ from streamferry.store.migrate import migrate, read_revision
 from streamferry.store.records import Intent
 from streamferry.store.schema import (
     access_key,
+    compatibility,
     dashboard_session,
     event,
     metadata,
@@ -33,7 +34,9 @@ from streamferry.store.schema import (
 FORMAT = 1
 _KIND = "streamferry backup"
 _BATCH_ROWS = 500
-_LEFT_OUT = (pulse, dashboard_session, sign_in_failure)
+_LEFT_OUT = (pulse, dashboard_session, sign_in_failure, compatibility)
+#: What says which schema it is stays as the migrations have made it.
+_OF_THE_SCHEMA = ("alembic_version", compatibility.name)
 _OF_THE_DATABASE = frozenset((event.c.xid,))
 
 
@@ -80,7 +83,7 @@ async def load(store: Store, lines: Iterator[str], revision: str) -> int:
         await _require_empty(connection)
         tables = await connection.run_sync(_reflect)
         for table in reversed(tables.sorted_tables):
-            if table.name != "alembic_version":
+            if table.name not in _OF_THE_SCHEMA:
                 await connection.execute(table.delete())
         rows = await _insert(connection, tables, lines)
         if connection.dialect.name == "postgresql":

@@ -2,23 +2,32 @@
 
 Alembic takes a third of a second to import, which most starts need not: there is nothing to do in a store that is
 current, and a new one in a file is made as ``schema`` has it. A test compares that with what the migrations make.
+
+A migration only adds, so that the program before it goes on beside it, starts anew, and can take over again: the store
+itself says from which schema on programs may work with it. One that takes something away has to raise that number.
 """
 
+import logging
 from pathlib import Path
 
 import sqlalchemy as sa
 
 from streamferry.store.database import Store, lock_name
-from streamferry.store.schema import metadata, task_group
+from streamferry.store.schema import compatibility, metadata, task_group
 from streamferry.tasks.model import DEFAULT_GROUP
 
+_log = logging.getLogger("streamferry.store")
+
+#: The oldest schema whose programs may work with a store of the newest one.
+OLDEST = "0030"
 # Any name will do, as long as every migration uses the same.
 _LOCK = "0" * 14 + "f"
 _MIGRATIONS = Path(__file__).with_name("migrations")
 
 
 async def migrate(store: Store, revision: str = "head", *, is_back: bool = False) -> None:
-    """Upgrade to a revision, or ``is_back`` from a newer one; does nothing if the store already has it. One at a time.
+    """Upgrade to a revision, or ``is_back`` from a newer one; does nothing if the store already has it, or a newer one
+    that this program may work with. One at a time.
 
     Raises ValueError for an unknown revision.
     """
@@ -27,15 +36,17 @@ async def migrate(store: Store, revision: str = "head", *, is_back: bool = False
         await connection.run_sync(_change if is_back else _bring, revision, *([True] if is_back else []))
 
 
-async def require_schema(store: Store) -> bool:
+async def require_schema(store: Store, *, may_be_newer: bool = False) -> bool:
     """Whether there is a store in the database; nothing is changed.
 
     Raises ValueError if its schema is not this program's: an older one would have to be changed before it can be read.
+    ``may_be_newer``: one that this program may work with will do.
     """
+    known = _revisions()
     async with store.read() as connection:
         found = await connection.run_sync(_find_revision)
-    known = _revisions()
-    if found is None or found == known[-1]:
+        will_do = may_be_newer and await connection.run_sync(_may_work, found, known)
+    if found is None or found == known[-1] or will_do:
         return found is not None
     if found in known:
         raise ValueError("the store is of an older streamferry: upgrade the service first, which upgrades its store")
@@ -56,11 +67,22 @@ def read_revision(connection: sa.Connection) -> str:
     return str(connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar_one())
 
 
+def _may_work(connection: sa.Connection, found: str | None, known: list[str]) -> bool:
+    """Whether a newer store says so."""
+    if found is None or found in known or not sa.inspect(connection).has_table(compatibility.name):
+        return False
+    oldest = connection.execute(sa.select(compatibility.c.oldest)).scalar()
+    if oldest is None or oldest > known[-1]:
+        return False
+    _log.warning("the store is of a newer streamferry (schema %s), beside which this one (%s) works", found, known[-1])
+    return True
+
+
 def _bring(connection: sa.Connection, revision: str) -> None:
-    found, newest = _find_revision(connection), _revisions()[-1]
+    found, known = _find_revision(connection), _revisions()
     if revision == "head" and found is None and connection.dialect.name == "sqlite":
-        _make(connection, newest)
-    elif revision != "head" or found != newest:
+        _make(connection, known[-1])
+    elif revision != "head" or not (found == known[-1] or _may_work(connection, found, known)):
         _change(connection, revision)
 
 
@@ -70,6 +92,7 @@ def _make(connection: sa.Connection, newest: str) -> None:
     connection.execute(
         task_group.insert().values(name=DEFAULT_GROUP, project="default", tags="[]", deleted=False, created_ms=0)
     )
+    connection.execute(compatibility.insert().values(oldest=OLDEST))
     connection.exec_driver_sql(
         "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL, "
         "CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))"

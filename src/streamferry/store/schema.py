@@ -381,6 +381,13 @@ sign_in_failure = sa.Table(
     sa.Column("until_ms", sa.BigInteger, nullable=False),
 )
 
+#: One row: the oldest schema whose programs may work with this store (``migrate.OLDEST``).
+compatibility = sa.Table(
+    "compatibility",
+    metadata,
+    sa.Column("oldest", _Id, primary_key=True),
+)
+
 task_group = sa.Table(
     "task_group",
     metadata,

@@ -9,6 +9,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import quote
 
@@ -54,6 +55,7 @@ def s3(server: S3Server) -> Iterator[S3Server]:
     server.asked.clear()
     yield server
     server.fault = lambda _: None
+    server.uploads_began_at = None
 
 
 @pytest.fixture
@@ -208,6 +210,51 @@ async def test_parts_of_an_upload_that_broke_are_given_up(s3: S3Server) -> None:
     with pytest.raises(ConnectionResetError):
         await library.receive("a.mp4", breaking())
     assert (uploads_of(s3, bucket), s3.keys(bucket)) == (0, [])
+
+
+@pytest.mark.parametrize("is_silent", [True, False])
+async def test_parts_of_an_upload_that_was_cancelled_stayed(s3: S3Server, is_silent: bool) -> None:
+    """As of a service that is stopped in the midst of one, whether a piece is being waited for or sent."""
+    bucket = s3.make_bucket(f"cancelled-{is_silent}".lower())
+    library = Library(bucket_of(s3, bucket), max_bytes=1 << 30)
+    has_begun = asyncio.Event()
+
+    async def going_on() -> AsyncIterator[bytes]:
+        while True:
+            yield bytes(9_000_000)
+            if uploads_of(s3, bucket):
+                has_begun.set()
+                if is_silent:
+                    await asyncio.Event().wait()
+
+    receiving = asyncio.create_task(library.receive("a.mp4", going_on()))
+    async with asyncio.timeout(PATIENCE_S):
+        await has_begun.wait()
+        receiving.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await receiving
+    assert (uploads_of(s3, bucket), s3.keys(bucket)) == (0, [])
+
+
+async def test_parts_of_a_service_that_was_killed_stayed_for_ever(s3: S3Server) -> None:
+    """Those of a week ago are given up before the next upload; not younger ones, and not what lies elsewhere in the
+    bucket. A server that refuses it refuses no upload.
+    """
+    bucket = s3.make_bucket("killed")
+    for key in ("films/午夜 film.mp4", "films/b.mp4", "other/c.mp4"):
+        s3.send("POST", f"/{bucket}/{quote(key)}?uploads")
+
+    async def upload() -> int:
+        await Library(bucket_of(s3, f"{bucket}/films"), max_bytes=1 << 30).receive("a.mp4", pieces(b"x"))
+        return uploads_of(s3, bucket)
+
+    assert await upload() == 3
+    s3.uploads_began_at = datetime.now(UTC) - timedelta(days=8)
+    s3.fault = lambda asked: ("403 Forbidden", []) if "uploads" in asked.query and asked.method == "GET" else None
+    assert await upload() == 3
+    s3.fault = lambda _: None
+    assert await upload() == 1
+    assert all(one.is_signed for one in s3.asked if "uploads=" in one.query or one.method == "DELETE")
 
 
 async def test_a_bucket_that_is_away_is_told(s3: S3Server) -> None:

@@ -1,16 +1,21 @@
 """Buckets of S3: which keys are taken, where a bucket is, what may be read, and what is said of it."""
 
 import sys
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, parse_qsl, quote, urlsplit
 
+import obstore
 import pytest
 
+from kit.s3 import KEYS
 from streamferry.config import load_settings
 from streamferry.control.address_rules import address_rules
 from streamferry.media.errors import SourceForbidden, SourceUnreachable, SourceUnsupported
 from streamferry.media.url import MediaUrl
 from streamferry.net.s3 import Buckets, Signer, check_s3
+from streamferry.net.s3_uploads import read_list, sign
 from streamferry.prepare.route import Route
 
 FILM = MediaUrl.parse("s3://films/a b.mp4")
@@ -192,3 +197,34 @@ def test_a_worker_gets_them_with_its_settings(monkeypatch: pytest.MonkeyPatch, t
     assert WorkerSettings.load(settings.of_worker()).buckets == settings.buckets
     assert settings.buckets.allowed == ("films", "more/part")
     assert settings.buckets.config["secret_access_key"] == "planted-secret"
+
+
+@pytest.mark.parametrize("addressing", ["path", "virtual"])
+@pytest.mark.parametrize("token", ["", "a/token+=="])
+async def test_what_obstore_cannot_ask_is_signed_as_obstore_signs(addressing: str, token: str) -> None:
+    """The same address at the same moment has the same signature."""
+    config = {"endpoint": "https://s3.example:9443", "region": "eu-1", **KEYS}
+    buckets = Buckets.of({**config, "addressing": addressing}, {})
+    if token:
+        buckets = replace(buckets, config={**buckets.config, "session_token": token})
+    key = "a film/午夜 ~(1)'.mp4"
+    theirs = await obstore.sign_async(buckets.store("films"), "DELETE", key, timedelta(seconds=900))
+    plain, _, query = theirs.partition("?")
+    stamp = dict(parse_qsl(query))["X-Amz-Date"]
+    now = datetime.strptime(stamp, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+    assert f"{buckets.home('films')}/{quote(key)}" == plain
+    ours = sign(buckets.config, "DELETE", plain, {}, now, 900)
+    assert dict(parse_qsl(ours.partition("?")[2])) == dict(parse_qsl(query))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(b"", b"no list", b"<a><Upload><Key>k</Key>"),
+        b"<a><Upload><Key>k</Key><UploadId>i</UploadId><Initiated>soon</Initiated></Upload></a>",
+    ],
+)
+def test_an_answer_that_lists_no_uploads(text: bytes) -> None:
+    """Nothing is given up by it."""
+    with pytest.raises(ValueError, match=""):
+        list(read_list(text))

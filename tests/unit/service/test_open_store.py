@@ -13,6 +13,7 @@ from kit import postgresql
 from streamferry.config import Settings
 from streamferry.service.store_access import Purpose, StoreMissing, open_store, prepare_data_dir
 from streamferry.store import TROUBLE, Seal, Store, describe_to_strangers, describe_trouble
+from streamferry.store.migrate import OLDEST
 
 
 async def refusal(settings: Settings) -> str:
@@ -88,6 +89,26 @@ async def test_looking_changed_the_schema(tmp_path: Path, revision: str, words: 
             async with open_store(settings):
                 pass
         assert file.execute("SELECT version_num FROM alembic_version").fetchall() == [(revision,)]
+
+
+@pytest.mark.parametrize(("oldest", "begins"), [(OLDEST, True), ("9998", False), (None, False)])
+async def test_the_program_before_could_not_begin_beside_a_newer_store(
+    tmp_path: Path, oldest: str | None, begins: bool
+) -> None:
+    """A worker whose machine restarts amid an upgrade, a service that goes back: they may, where the store says so, and
+    leave it as it is. What would have to know all that is in it, as a backup, may not.
+    """
+    settings = Settings(data_dir=tmp_path)
+    async with open_store(settings, Purpose.SERVE):
+        pass
+    with contextlib.closing(sqlite3.connect(tmp_path / "store.db", isolation_level=None)) as file:
+        file.execute("UPDATE alembic_version SET version_num = '9999'")
+        file.execute("UPDATE compatibility SET oldest = ?" if oldest else "DROP TABLE compatibility", (oldest,) * bool(oldest))
+        for purpose, is_told in ((Purpose.SERVE, not begins), (Purpose.WORK, not begins), (Purpose.USE, True)):
+            with pytest.raises(ValueError, match="newer streamferry") if is_told else contextlib.nullcontext():
+                async with open_store(settings, purpose):
+                    pass
+        assert file.execute("SELECT version_num FROM alembic_version").fetchall() == [("9999",)]
 
 
 async def test_a_file_that_is_no_store_is_told(tmp_path: Path) -> None:
