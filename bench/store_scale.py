@@ -203,7 +203,7 @@ async def fail_over(store: Store, fleet: Fleet, tasks: int) -> dict[str, float]:
     async with store.read() as connection:
         of_lost = run.c.worker_id == lost
         found = await connection.execute(sa.select(run.c.task_id, run.c.epoch).where(of_lost))
-        epochs: dict[str, int] = dict(found.tuples().all())
+        epochs: dict[str, int] = {task_id: epoch for task_id, epoch in found}  # noqa: C416 -- rows, not pairs
         lease_ms = sa.case((worker.c.is_attached, 1000 * LEASE_S), else_=worker.c.lease_ms - now_ms())
         left_ms = await connection.scalar(sa.select(lease_ms).where(worker.c.id == lost, worker.c.lease_ms > 0))
     if len(epochs) < tasks / (2 * len(fleet.processes)) or left_ms is None or left_ms < 1000 * LEASE_S / 2:

@@ -1,13 +1,13 @@
 """Usage: how long its documented calls take over 93 days of 1,000 channels, on SQLite and on PostgreSQL.
 
-    python bench/usage.py [--channels N] [--days N] [--calls N] [--stores sqlite,postgresql]
+    python bench/usage.py [--channels N] [--days N] [--calls N] [--stores sqlite,postgresql] [--whole]
 
 The store is filled with sums as ``store.usage_sums`` makes them: hours of every channel, five minutes of the groups,
 of all together and of one channel, minutes of the last two days of these, and a quarter of an hour of every channel
 that has not been summed up. Five minutes and minutes of the other channels are left out: they lie elsewhere in the
-index, and no call here reads them. Each call is timed as its action makes it, in the same process, one after the
-other. Bar: 1 s for the slowest of each. Also told: what moving a minute of all channels into the sums takes, which
-happens once a minute.
+index, and no call here reads them. With ``--whole`` they are there: for the size of the store, of fewer channels, which
+grows by channel. Each call is timed as its action makes it, in the same process, one after the other. Bar: 1 s for the
+slowest of each. Also told: what moving a minute of all channels into the sums takes, which happens once a minute.
 """
 
 import argparse
@@ -30,6 +30,7 @@ from measure import about
 from programs import BENCH
 from results import Bar, keep, print_bars
 from streamferry.store import Seal, Store, groups, migrate, sqlite_url, usage, usage_sums
+from streamferry.store.given import bind, table_of
 from streamferry.store.records import GroupRecord
 from streamferry.store.schema import usage as usage_minute
 from streamferry.store.schema import usage_sum
@@ -55,30 +56,26 @@ def digest_of(channel: int) -> str:
     return f"{channel:032}"
 
 
-async def fill(store: Store, channels: int, days: int) -> datetime:
+async def fill(store: Store, channels: int, days: int, *, whole: bool) -> datetime:
     """Put the sums of so many days into the store; returns when they end: at the last full hour."""
     now = datetime.now(UTC)
     end_at = now.replace(minute=0, second=0, microsecond=0)
-    one = (digest_of(0), name_of(0), 1)
     of_groups = [(GROUP + name_of(group), name_of(group), channels // GROUPS) for group in range(GROUPS)]
     together = [(ALL, "", channels), *of_groups]
     each = [(digest_of(number), name_of(number % GROUPS), 1) for number in range(channels)]
     minute_ms = to_ms(now) // 60_000 * 60_000
-    async with store.write() as connection:
+    async with store.write_at_length() as connection:
         for group in range(GROUPS):
             record = GroupRecord(name_of(group), "default", (), deleted=False)
             await groups.put(connection, record, now_ms=to_ms(now))
-        for step_s, subjects, kept_days in (
-            (HOUR_S, [*together, *each], days),
-            (FIVE_S, [*together, one], FINE_DAYS[FIVE_S]),
-            (MINUTE_S, [*together, one], FINE_DAYS[MINUTE_S]),
+        for step_s, some, kept_days in (
+            (HOUR_S, each, days),
+            (FIVE_S, each if whole else each[:1], FINE_DAYS[FIVE_S]),
+            (MINUTE_S, each if whole else each[:1], FINE_DAYS[MINUTE_S]),
         ):
-            begins = _begins(step_s, end_at - timedelta(days=min(days, kept_days)), end_at)
-            for subject, group_name, count in subjects:
-                values = _sums_of(step_s, subject, group_name, count)
-                cells = [sa.literal(value, usage_sum.c[name].type) for name, value in values.items()]
-                query = sa.select(*cells, begins.c.begin_ms)
-                await connection.execute(usage_sum.insert().from_select([*values, "begin_ms"], query))
+            begin_at = end_at - timedelta(days=min(days, kept_days))
+            rows = [{"subject": one, "group_name": group, "count": count} for one, group, count in (*together, *some)]
+            await connection.execute(_sums(connection.dialect.name, step_s, begin_at, end_at), bind(rows))
         rows = [
             {
                 "minute_ms": minute_ms - ago * 60_000,
@@ -98,6 +95,26 @@ async def fill(store: Store, channels: int, days: int) -> datetime:
     return end_at
 
 
+def _sums(dialect: str, step_s: int, begin_at: datetime, end_at: datetime) -> sa.Insert:
+    """Of all subjects that are given, in the order of time, as they come: an index grows otherwise channel by channel."""
+    begins = _begins(step_s, begin_at, end_at)
+    kinds = {"subject": usage_sum.c.subject.type, "group_name": usage_sum.c.group_name.type, "count": sa.BigInteger()}
+    given = table_of(dialect, kinds)
+    sent = given.c.count * (step_s // 60 * _MINUTE_BYTES)
+    values = {
+        "step_s": sa.literal(step_s),
+        "subject": given.c.subject,
+        "group_name": given.c.group_name,
+        "streamed_ms": given.c.count * (step_s * 1000),
+        "bytes_out": sent,
+        "most_bytes": sent / (step_s // FIVE_S) if step_s > FIVE_S else sent,
+        "begin_ms": begins.c.begin_ms,
+    }
+    cells = [sa.cast(value, usage_sum.c[name].type).label(name) for name, value in values.items()]
+    query = sa.select(*cells).select_from(begins.join(given, sa.true())).order_by(begins.c.begin_ms)
+    return usage_sum.insert().from_select([*values], query)
+
+
 def _begins(step_s: int, start_at: datetime, end_at: datetime) -> sa.CTE:
     """All steps of a time, made by the database."""
     first = sa.select(sa.literal(to_ms(start_at), sa.BigInteger).label("begin_ms")).cte("begins", recursive=True)
@@ -105,16 +122,13 @@ def _begins(step_s: int, start_at: datetime, end_at: datetime) -> sa.CTE:
     return first.union_all(sa.select(following).where(following < to_ms(end_at)))
 
 
-def _sums_of(step_s: int, subject: str, group_name: str, count: int) -> dict[str, Any]:
-    sent = count * step_s // 60 * _MINUTE_BYTES
-    return {
-        "step_s": step_s,
-        "subject": subject,
-        "group_name": group_name,
-        "streamed_ms": count * step_s * 1000,
-        "bytes_out": sent,
-        "most_bytes": sent // (step_s // FIVE_S) if step_s > FIVE_S else sent,
-    }
+async def size_mib(store: Store) -> float:
+    """Of the whole database."""
+    async with store.read() as connection:
+        if store.is_file:
+            pages, page = [(await connection.execute(sa.text(f"PRAGMA page_{what}"))).scalar_one() for what in ("count", "size")]
+            return float(pages * page / 2**20)
+        return float((await connection.execute(sa.text("SELECT pg_database_size(current_database())"))).scalar_one() / 2**20)
 
 
 def questions(end_at: datetime) -> dict[str, dict[str, Any]]:
@@ -140,12 +154,12 @@ def questions(end_at: datetime) -> dict[str, dict[str, Any]]:
     }
 
 
-async def measure(url: str, channels: int, days: int, calls: int) -> dict[str, Any]:
+async def measure(url: str, channels: int, days: int, calls: int, whole: bool) -> dict[str, Any]:
     """All figures of one database."""
     store = Store(url, Seal(Fernet.generate_key().decode()), answer_s=None)
     await migrate(store)
-    end_at = await fill(store, channels, days)
-    figures: dict[str, Any] = {"calls": {}}
+    end_at = await fill(store, channels, days, whole=whole)
+    figures: dict[str, Any] = {"calls": {}, "size_mib": await size_mib(store)}
     for name, asked in questions(end_at).items():
         taken = []
         for _ in range(calls):
@@ -166,7 +180,7 @@ async def measure(url: str, channels: int, days: int, calls: int) -> dict[str, A
     return figures
 
 
-def run_all(stores: list[str], channels: int, days: int, calls: int) -> dict[str, dict[str, Any]]:
+def run_all(stores: list[str], channels: int, days: int, calls: int, whole: bool) -> dict[str, dict[str, Any]]:
     """Database -> its figures."""
     figures = {}
     for name in stores:
@@ -174,7 +188,7 @@ def run_all(stores: list[str], channels: int, days: int, calls: int) -> dict[str
             url = sqlite_url(Path(place) / "store.db")
             if name == "postgresql":
                 url = stack.enter_context(postgresql.running(is_durable=True)).database()
-            figures[name] = asyncio.run(measure(url, channels, days, calls))
+            figures[name] = asyncio.run(measure(url, channels, days, calls, whole))
     return figures
 
 
@@ -185,9 +199,10 @@ def main() -> int:
     parser.add_argument("--days", type=int, default=93)
     parser.add_argument("--calls", type=int, default=3)
     parser.add_argument("--stores", default="sqlite,postgresql")
+    parser.add_argument("--whole", action="store_true", help="five minutes and minutes of every channel, too")
     asked = parser.parse_args()
     console = Console(width=None if sys.stdout.isatty() else 150)
-    figures = run_all(asked.stores.split(","), asked.channels, asked.days, asked.calls)
+    figures = run_all(asked.stores.split(","), asked.channels, asked.days, asked.calls, asked.whole)
     table = Table("slowest call, ms", *figures, "sums")
     bars = []
     for name in questions(datetime.now(UTC)):
@@ -196,9 +211,10 @@ def main() -> int:
         table.add_row(name, *(f"{ms:.0f}" for ms in slowest.values()), str(next(iter(told.values()))["sums"]))
         bars += [Bar(f"{store}: {name}, ms", ms, BAR_MS) for store, ms in slowest.items()]
     table.add_row("a minute is moved into sums", *(f"{one['move_a_minute_ms']:.0f}" for one in figures.values()), "")
+    table.add_row("size of the store, MiB", *(f"{one['size_mib']:.0f}" for one in figures.values()), "")
     console.print(table)
     print_bars(console, bars)
-    path = keep("usage", {**about("usage", vars(asked)), "stores": figures}, bars)
+    path = keep("usage_whole" if asked.whole else "usage", {**about("usage", vars(asked)), "stores": figures}, bars)
     console.print(f"kept in {path}", highlight=False)
     return 0 if all(bar.passed for bar in bars) else 1
 

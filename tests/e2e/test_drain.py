@@ -1,6 +1,7 @@
 """A worker that is told to leave hands its tasks over to another one, with the pictures as witness."""
 
 import asyncio
+import re
 import signal
 import statistics
 from collections.abc import AsyncIterator, Callable
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from kit import commands
 from kit.clips import FPS, ClipFactory
 from kit.live import Publisher
 from kit.nginx_rtmp import NginxRtmp
@@ -25,6 +27,7 @@ from streamferry.tasks.model import TaskItem, TaskKind, TaskSpec
 from streamferry.worker.worker import LEASE_S
 
 EACH = 4
+KEY, SECRET = "AKDRAIN", "planted-secret-drain"
 
 
 class Stage:
@@ -34,7 +37,8 @@ class Stage:
         self.sightings = sightings
         self.home = home
         self.words = ("--egress", "any", "--files", str(folder))
-        self.service = ServiceProgram(home / "service", *self.words)
+        settings = {"STREAMFERRY_ACCESS_KEY_ID": KEY, "STREAMFERRY_SECRET_ACCESS_KEY": SECRET}
+        self.service = ServiceProgram(home / "service", *self.words, environment=settings)
         #: Task id -> name of its stream.
         self.made: dict[str, str] = {}
         self.actions: Actions
@@ -57,6 +61,13 @@ class Stage:
     async def held_by(self, worker_id: str) -> set[str]:
         """Tasks that a worker has."""
         return {task_id for task_id in self.made if (await self.actions.get_task(task_id)).worker_id == worker_id}
+
+    async def typed(self, *words: str) -> str:
+        """A command of the operator, with its answer."""
+        keys = {"VOLC_ACCESSKEY": KEY, "VOLC_SECRETKEY": SECRET, "STREAMFERRY_URL": self.service.url}
+        done = await asyncio.to_thread(commands.run, *words, environment=keys)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
 
     @asynccontextmanager
     async def worker(self, worker_id: str) -> AsyncIterator[Program]:
@@ -108,10 +119,10 @@ async def test_a_drained_worker_hands_over_at_a_keyframe(
         assert moved
         told_at = asyncio.get_running_loop().time()
         if how == "it is drained":
-            await stage.actions.set_intent("leaver", Intent.DRAINING)
+            assert re.match(r"leaver  drained since .*  0 of \d+ tasks", await stage.typed("worker", "drain", "leav", "--wait"))
+            assert await stage.held_by("leaver") == set()
             await stage.wait_all_shown(moved, told_at)
             assert leaver.process.poll() is None
-            assert await stage.held_by("leaver") == set()
         leaver.process.send_signal(signal.SIGTERM)
         await stage.wait_all_shown(moved, told_at)
         assert await asyncio.to_thread(leaver.process.wait, 30) == 0

@@ -148,11 +148,13 @@ class StoreLedger:
         """See the protocol. After a step of the clock all is read again: the time until each window has changed."""
         steps = self._steps
         known = known if steps == self._steps_known else {}
+        asked_at = time.time()
         with _availability(), acting_as(self._actor):
             async with self._store.read() as connection:
                 holds, now_ms = await assignments.read(connection, self._store.seal, self._worker_id, known)
         self._steps_known = steps
-        return {one.task_id: self._assignment(one, now_ms) for one in holds}
+        ahead_s = _ahead_s(asked_at, time.time(), now_ms / 1000)
+        return {one.task_id: self._assignment(one, now_ms, ahead_s) for one in holds}
 
     async def deleted(self, task_ids: Collection[str]) -> set[str]:
         """See the protocol."""
@@ -190,7 +192,7 @@ class StoreLedger:
             async with self._store.write() as connection:
                 await workers.leave(connection, self._worker_id)
 
-    def _assignment(self, hold: HeldTask, now_ms: int) -> Assignment | None:
+    def _assignment(self, hold: HeldTask, now_ms: int, ahead_s: float) -> Assignment | None:
         if hold.problem is not None:
             return Assignment(
                 hold.task_id,
@@ -212,11 +214,10 @@ class StoreLedger:
         try:
             self._check_files(hold.spec)
             spec = relay_spec_of(hold.spec, hold.playhead)
-            if windows:
-                # By this machine's clock.
-                ahead_s = time.time() - now_ms / 1000
-                spans = tuple((begin.timestamp() + ahead_s, end.timestamp() + ahead_s) for begin, end in windows)
-                spec = replace(spec, windows=spans)
+            # A relay waits by this machine's clock.
+            spans = tuple((begin.timestamp() + ahead_s, end.timestamp() + ahead_s) for begin, end in windows)
+            orders = tuple(replace(one, at=one.at + ahead_s) for one in spec.orders)
+            spec = replace(spec, windows=spans, orders=orders)
         except InvalidPart as error:
             problem = Reason.of(Code.FIELD_NAMED, field=error.name, why=error.why)
         except InvalidValue as error:
@@ -255,6 +256,11 @@ class StoreLedger:
                     raise InvalidValue(error.why) from None
                 except SourceRejected:
                     pass
+
+
+def _ahead_s(asked_at: float, answered_at: float, told_s: float) -> float:
+    """How far this machine's clock is ahead of the store's, which told its time in between: no more than it must be."""
+    return max(asked_at - told_s, min(answered_at - told_s, 0.0))
 
 
 def _windows_of(spec: TaskSpec, now: datetime) -> list[Window]:

@@ -1,5 +1,6 @@
 """Orders are followed once: noted before they are, by the worker that holds the task, and not once taken back."""
 
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -61,3 +62,38 @@ async def test_an_order_is_followed_once_or_taken_back(store: Store) -> None:
     again = await given(second, task_id)
     assert again.spec is not None
     assert [order.number for order in again.spec.orders] == [4]
+
+
+@pytest.mark.parametrize("ahead_s", [60.0, -60.0])
+async def test_a_file_to_be_inserted_now_was_late_or_forgotten_where_the_clocks_differ(
+    store: Store, ahead_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a machine whose clock is a minute behind it began a minute later, and one ahead left it out as too old."""
+    actions, ledger = Actions(store), StoreLedger(store, "one", capacity=10)
+    now = datetime.now(UTC)
+    task_id = await actions.create_task(make_spec(start_at=now - timedelta(minutes=1), end_at=now + timedelta(hours=1)))
+    await ledger.register()
+    await ledger.poll(0, 10)
+    machines_time = time.time
+    monkeypatch.setattr(time, "time", lambda: machines_time() + ahead_s)
+    before = time.time()
+    await actions.insert_file(task_id, FILM, None, address_rules())
+    seen = await given(ledger, task_id)
+    assert seen.spec is not None
+    (order,) = seen.spec.orders
+    # But for how long the answers took, and the millisecond to which the store tells the time.
+    assert abs(order.at - before) <= time.time() - before + 0.001
+
+
+async def test_clocks_that_agree_are_not_told_apart_by_how_long_an_answer_takes(store: Store) -> None:
+    """A file for a moment comes at that moment."""
+    actions, ledger = Actions(store), StoreLedger(store, "one", capacity=10)
+    now = datetime.now(UTC)
+    task_id = await actions.create_task(make_spec(start_at=now - timedelta(minutes=1), end_at=now + timedelta(hours=1)))
+    await ledger.register()
+    await ledger.poll(0, 10)
+    at = datetime.fromtimestamp(int(now.timestamp()) + 600, UTC)
+    await actions.insert_file(task_id, FILM, at, address_rules())
+    seen = await given(ledger, task_id)
+    assert seen.spec is not None
+    assert [round(order.at, 2) for order in seen.spec.orders] == [at.timestamp()]
