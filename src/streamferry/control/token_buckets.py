@@ -17,9 +17,14 @@ class TokenBuckets:
         """Whether the next one could be taken."""
         return self._tokens(name, now) >= 1
 
-    def take(self, name: str, now: float) -> bool:
-        """Take a token; False if there is none."""
-        tokens = self._tokens(name, now)
+    @property
+    def rate(self) -> float:
+        """Tokens a second."""
+        return self._rate
+
+    def take(self, name: str, now: float, share: float = 1.0) -> bool:
+        """Take a token; False if there is none. ``share``: how much of rate and capacity there is now."""
+        tokens = self._tokens(name, now, share)
         if tokens < 1:
             return False
         self._buckets[name] = (tokens - 1, now)
@@ -34,6 +39,6 @@ class TokenBuckets:
             tokens, then = self._buckets[name]
             self._buckets[name] = (tokens + 1, then)
 
-    def _tokens(self, name: str, now: float) -> float:
+    def _tokens(self, name: str, now: float, share: float = 1.0) -> float:
         tokens, then = self._buckets.get(name, (self._capacity, now))
-        return min(self._capacity, tokens + (now - then) * self._rate)
+        return min(max(self._capacity * share, 1.0), tokens + (now - then) * self._rate * share)

@@ -27,6 +27,7 @@ from streamferry.control.callbacks import Callbacks
 from streamferry.control.pulse import Pulse
 from streamferry.control.samples import Samples
 from streamferry.control.scheduler import Scheduler
+from streamferry.control.shared_calls import SharedCalls
 from streamferry.net.disk import Disk
 from streamferry.net.ffmpeg import share_ffmpeg
 from streamferry.net.peers import Places
@@ -155,10 +156,12 @@ async def serve(
             pass_fds=inherited,
         )
         pulse = Pulse(store)
-        app = _build_app(settings, store, actions, processes, pulse)
+        # A store that is a file has one service.
+        shared_calls = None if store.is_file else SharedCalls(store)
+        app = _build_app(settings, store, actions, processes, pulse, shared_calls)
         samples = Samples()
         library = library_of(settings)
-        rest = rest_settings(settings, library, previews, samples, stopping)
+        rest = rest_settings(settings, library, previews, samples, shared_calls, stopping)
         app.mount(PREFIX, build_rest(actions, store, rest))
         page_actions = make_page_actions(settings, store, actions, library, Callbacks(store), rest)
         mount_dashboard(app, page_actions)
@@ -171,6 +174,8 @@ async def serve(
             async with asyncio.TaskGroup() as group:
                 group.create_task(server.serve([listener]), name="api")
                 group.create_task(pulse.run(stopping), name="pulse")
+                if shared_calls is not None:
+                    group.create_task(shared_calls.run(stopping), name="shared calls")
                 scheduler = Scheduler(store, retention_of(settings), rebalances=settings.rebalance)
                 group.create_task(scheduler.run(stopping), name="scheduler")
                 group.create_task(send_callbacks(settings, store, stopping), name="callbacks")
@@ -220,7 +225,14 @@ class _Server(uvicorn.Server):
         yield
 
 
-def _build_app(settings: Settings, store: Store, actions: Actions, processes: WorkerProcesses, pulse: Pulse) -> FastAPI:
+def _build_app(
+    settings: Settings,
+    store: Store,
+    actions: Actions,
+    processes: WorkerProcesses,
+    pulse: Pulse,
+    shared_calls: SharedCalls | None,
+) -> FastAPI:
     app = FastAPI(title="streamferry", docs_url=None, redoc_url=None)
     add_refusals(app)
     api = ApiSettings(
@@ -228,6 +240,7 @@ def _build_app(settings: Settings, store: Store, actions: Actions, processes: Wo
         rates=Rates(write=settings.write_rate, list=settings.list_rate, usage=settings.usage_rate),
         address_rules=address_rules_of(settings),
         home=f"{BASE}/",
+        shared_calls=shared_calls,
     )
     app.include_router(build_router(actions, api))
 

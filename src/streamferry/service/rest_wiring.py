@@ -12,6 +12,7 @@ from streamferry.control.library import Library, LibraryHome
 from streamferry.control.library_bucket import LibraryBucket
 from streamferry.control.library_folder import LibraryFolder
 from streamferry.control.samples import Samples
+from streamferry.control.shared_calls import SharedCalls
 from streamferry.net.listening import ListenPorts
 from streamferry.net.s3 import split_place
 from streamferry.prepare.cache import UNKEPT, Entry, all_entries
@@ -26,12 +27,18 @@ from streamferry.worker.egress import Egress, decide_refusal
 
 
 def rest_settings(
-    settings: Settings, library: Library, previews: PreviewResponses, samples: Samples, stopping: asyncio.Event
+    settings: Settings,
+    library: Library,
+    previews: PreviewResponses,
+    samples: Samples,
+    shared_calls: SharedCalls | None,
+    stopping: asyncio.Event,
 ) -> RestSettings:
     """What REST needs, from the settings of the service."""
     return RestSettings(
         sdk_body=write_body,
         rates=Rates(write=settings.write_rate, list=settings.list_rate, usage=settings.usage_rate),
+        shared_calls=shared_calls,
         address_rules=address_rules_of(settings),
         read_cache=functools.partial(read_cache, settings.cache_dir, settings.cache_mb * 1_000_000),
         prober=Prober(settings),

@@ -21,6 +21,7 @@ from streamferry.store.migrate import migrate, read_revision
 from streamferry.store.records import Intent
 from streamferry.store.schema import (
     access_key,
+    call_rate,
     compatibility,
     dashboard_session,
     event,
@@ -34,7 +35,7 @@ from streamferry.store.schema import (
 FORMAT = 1
 _KIND = "streamferry backup"
 _BATCH_ROWS = 500
-_LEFT_OUT = (pulse, dashboard_session, sign_in_failure, compatibility)
+_LEFT_OUT = (pulse, dashboard_session, sign_in_failure, call_rate, compatibility)
 #: What says which schema it is stays as the migrations have made it.
 _OF_THE_SCHEMA = ("alembic_version", compatibility.name)
 _OF_THE_DATABASE = frozenset((event.c.xid,))

@@ -3,34 +3,46 @@
 A change here needs a migration; a test compares the two. ``sealed`` columns are unreadable without the key of ``seal``.
 """
 
-from typing import Any
-
 import sqlalchemy as sa
-from sqlalchemy.types import UserDefinedType
 
+from streamferry.store.schema_base import Id, Number, Xid8, metadata
+from streamferry.store.schema_keys import access_key, call_rate, dashboard_session, sign_in_failure
 
-class Xid8(UserDefinedType[int]):
-    """PostgreSQL's transaction id of 64 bits, which is never reused."""
-
-    cache_ok = True
-
-    def get_col_spec(self, **_: Any) -> str:
-        return "xid8"
-
-
-metadata = sa.MetaData(
-    naming_convention={"ix": "ix_%(table_name)s_%(column_0_N_name)s", "pk": "pk_%(table_name)s"},
-)
-# SQLite numbers rows by itself only in a column of exactly this type.
-_Number = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
-_Id = sa.String(32)
+__all__ = [
+    "IS_FREE",
+    "OPENS_MS",
+    "Xid8",
+    "access_key",
+    "audit",
+    "call_rate",
+    "callback_secret",
+    "compatibility",
+    "dashboard_session",
+    "delivery",
+    "event",
+    "mailbox",
+    "metadata",
+    "picture",
+    "pulse",
+    "run",
+    "seal_key",
+    "sign_in_failure",
+    "signed_call",
+    "task",
+    "task_destination",
+    "task_group",
+    "task_spec",
+    "usage",
+    "usage_sum",
+    "worker",
+]
 
 #: What is wanted. Narrow, because a search reads every row; long values are in ``task_spec``.
 task = sa.Table(
     "task",
     metadata,
-    sa.Column("number", _Number, primary_key=True, autoincrement=True),
-    sa.Column("id", _Id, nullable=False, unique=True),
+    sa.Column("number", Number, primary_key=True, autoincrement=True),
+    sa.Column("id", Id, nullable=False, unique=True),
     sa.Column("group_name", sa.String(64), nullable=False),
     sa.Column("title_folded", sa.Text, nullable=False),
     sa.Column("enabled", sa.Boolean, nullable=False),
@@ -65,7 +77,7 @@ OPENS_MS = sa.func.coalesce(task.c.opens_ms, task.c.start_ms)
 task_spec = sa.Table(
     "task_spec",
     metadata,
-    sa.Column("task_id", _Id, primary_key=True),
+    sa.Column("task_id", Id, primary_key=True),
     sa.Column("sealed_spec", sa.LargeBinary, nullable=False),
     # Of the watermark.
     sa.Column("picture_digest", sa.String(64), nullable=True),
@@ -78,7 +90,7 @@ task_spec = sa.Table(
 task_destination = sa.Table(
     "task_destination",
     metadata,
-    sa.Column("task_id", _Id, primary_key=True),
+    sa.Column("task_id", Id, primary_key=True),
     sa.Column("digest", sa.String(32), primary_key=True),
     sa.Index(None, "digest"),
 )
@@ -99,7 +111,7 @@ picture = sa.Table(
 run = sa.Table(
     "run",
     metadata,
-    sa.Column("task_id", _Id, primary_key=True),
+    sa.Column("task_id", Id, primary_key=True),
     sa.Column("worker_id", sa.String(64), nullable=True),
     sa.Column("epoch", sa.Integer, nullable=False),
     sa.Column("due_ms", sa.BigInteger, nullable=True),
@@ -212,8 +224,8 @@ pulse = sa.Table(
 event = sa.Table(
     "event",
     metadata,
-    sa.Column("id", _Number, primary_key=True, autoincrement=True),
-    sa.Column("task_id", _Id, nullable=False),
+    sa.Column("id", Number, primary_key=True, autoincrement=True),
+    sa.Column("task_id", Id, nullable=False),
     sa.Column("seq", sa.Integer, nullable=False),
     sa.Column("at_ms", sa.BigInteger, nullable=False),
     sa.Column("kind", sa.String(24), nullable=False),
@@ -231,7 +243,7 @@ event = sa.Table(
 audit = sa.Table(
     "audit",
     metadata,
-    sa.Column("id", _Number, primary_key=True, autoincrement=True),
+    sa.Column("id", Number, primary_key=True, autoincrement=True),
     sa.Column("at_ms", sa.BigInteger, nullable=False),
     sa.Column("kind", sa.String(32), nullable=False),
     sa.Column("subject", sa.String(160), nullable=False),
@@ -251,7 +263,7 @@ signed_call = sa.Table(
     sa.Column("first_ms", sa.BigInteger, nullable=False),
     sa.Column("ends_ms", sa.BigInteger, nullable=False),
     # The task that it made.
-    sa.Column("made", _Id, nullable=True),
+    sa.Column("made", Id, nullable=True),
     # The sentence that it was refused with. No secrets.
     sa.Column("refusal", sa.Text, nullable=True),
     sa.Index(None, "ends_ms"),
@@ -263,7 +275,7 @@ signed_call = sa.Table(
 mailbox = sa.Table(
     "mailbox",
     metadata,
-    sa.Column("task_id", _Id, primary_key=True),
+    sa.Column("task_id", Id, primary_key=True),
     # Null: the address was removed.
     sa.Column("sealed_url", sa.LargeBinary, nullable=True),
     sa.Column("host_digest", sa.String(32), nullable=False),
@@ -283,8 +295,8 @@ mailbox = sa.Table(
 delivery = sa.Table(
     "delivery",
     metadata,
-    sa.Column("id", _Number, primary_key=True, autoincrement=True),
-    sa.Column("task_id", _Id, nullable=False),
+    sa.Column("id", Number, primary_key=True, autoincrement=True),
+    sa.Column("task_id", Id, nullable=False),
     # Counts the callbacks of a task from 1.
     sa.Column("number", sa.Integer, nullable=False),
     sa.Column("kind", sa.String(24), nullable=False),
@@ -309,7 +321,7 @@ delivery = sa.Table(
 callback_secret = sa.Table(
     "callback_secret",
     metadata,
-    sa.Column("id", _Number, primary_key=True, autoincrement=True),
+    sa.Column("id", Number, primary_key=True, autoincrement=True),
     sa.Column("sealed_secret", sa.LargeBinary, nullable=False),
     sa.Column("created_ms", sa.BigInteger, nullable=False),
 )
@@ -319,7 +331,7 @@ usage = sa.Table(
     "usage",
     metadata,
     sa.Column("minute_ms", sa.BigInteger, primary_key=True, autoincrement=False),
-    sa.Column("task_id", _Id, primary_key=True),
+    sa.Column("task_id", Id, primary_key=True),
     sa.Column("group_name", sa.String(64), nullable=False),
     sa.Column("stream_digest", sa.String(32), nullable=False),
     sa.Column("streamed_ms", sa.BigInteger, nullable=False),
@@ -351,41 +363,11 @@ seal_key = sa.Table(
     sa.Column("sealed_digest_key", sa.LargeBinary, nullable=False),
 )
 
-access_key = sa.Table(
-    "access_key",
-    metadata,
-    sa.Column("id", sa.String(128), primary_key=True),
-    sa.Column("sealed_secret", sa.LargeBinary, nullable=False),
-    sa.Column("enabled", sa.Boolean, nullable=False),
-    sa.Column("created_ms", sa.BigInteger, nullable=False),
-    sa.Column("read_only", sa.Boolean, nullable=False, server_default=sa.false()),
-)
-
-#: Who is signed in to the dashboard: a digest of the token, and which key, as it was then.
-dashboard_session = sa.Table(
-    "dashboard_session",
-    metadata,
-    sa.Column("digest", sa.String(64), primary_key=True),
-    sa.Column("access_key_id", sa.String(128), nullable=False),
-    sa.Column("key_ms", sa.BigInteger, nullable=False),
-    sa.Column("ends_ms", sa.BigInteger, nullable=False),
-    sa.Index(None, "ends_ms"),
-)
-
-#: Failed sign-ins, by keyed digests of what they are counted by; ``until_ms``: when the next try may come.
-sign_in_failure = sa.Table(
-    "sign_in_failure",
-    metadata,
-    sa.Column("name", sa.String(32), primary_key=True),
-    sa.Column("failures", sa.Integer, nullable=False),
-    sa.Column("until_ms", sa.BigInteger, nullable=False),
-)
-
 #: One row: the oldest schema whose programs may work with this store (``migrate.OLDEST``).
 compatibility = sa.Table(
     "compatibility",
     metadata,
-    sa.Column("oldest", _Id, primary_key=True),
+    sa.Column("oldest", Id, primary_key=True),
 )
 
 task_group = sa.Table(

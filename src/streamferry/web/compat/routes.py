@@ -22,6 +22,7 @@ from starlette.responses import RedirectResponse, Response
 from streamferry.control.actions import Actions
 from streamferry.control.address_rules import address_rules
 from streamferry.control.clock import Clock, SystemClock
+from streamferry.control.shared_calls import SharedCalls
 from streamferry.control.token_buckets import TokenBuckets
 from streamferry.net.peers import NoPlace, Places, peer_of
 from streamferry.store import TROUBLE, describe_trouble
@@ -53,7 +54,8 @@ _UNPROVED_BYTES_S, _UNPROVED_GRACE_S = 16 * 1024, 3.0
 class ApiSettings:
     """``public_hosts``: names that clients sign as Host behind a proxy. A watermark of 2 MB is 2.8 MB of base64.
 
-    ``home``: where a browser is redirected that opens ``/`` without an action; empty: nowhere.
+    ``home``: where a browser is redirected that opens ``/`` without an action; empty: nowhere. ``shared_calls``: with other
+    services, if there may be some.
     """
 
     public_hosts: tuple[str, ...] = ()
@@ -62,6 +64,7 @@ class ApiSettings:
     rates: Rates = field(default_factory=Rates)
     address_rules: AddressRules = field(default_factory=address_rules)
     home: str = ""
+    shared_calls: SharedCalls | None = None
 
 
 def build_router(actions: Actions, settings: ApiSettings | None = None, clock: Clock | None = None) -> APIRouter:
@@ -98,7 +101,7 @@ class _Endpoint:
         self._settings = settings
         self._clock = clock
         self._context = Context(actions, settings.address_rules)
-        self._limiter = RateLimiter(settings.rates)
+        self._limiter = RateLimiter(settings.rates, settings.shared_calls, "api")
         self._failures = TokenBuckets(FAILURES_S, FAILURES_AT_ONCE)
         self._unproved = Places(_UNPROVED_PLACES, _UNPROVED_OF_PEER)
         self._guesses = StreamGuesses(actions)

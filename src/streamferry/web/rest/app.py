@@ -54,7 +54,7 @@ def build_rest(actions: Actions, store: Store, settings: RestSettings, clock: Cl
     routes.add_to(app)
     add_library_routes(app, settings.library)
     add_schedule_routes(app, Schedules(actions), tokens)
-    app.add_middleware(Gate, tokens=tokens, rates=settings.rates)
+    app.add_middleware(Gate, tokens=tokens, rates=settings.rates, shared_calls=settings.shared_calls)
     app.add_exception_handler(ActionError, _answer_action_error)
     app.add_exception_handler(RestError, _answer_rest_error)
     app.add_exception_handler(RequestValidationError, _answer_invalid)

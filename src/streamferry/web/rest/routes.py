@@ -19,6 +19,7 @@ from streamferry.control.address_rules import address_rules
 from streamferry.control.callbacks.delivery_actions import Callbacks
 from streamferry.control.library import Library
 from streamferry.control.samples import Samples
+from streamferry.control.shared_calls import SharedCalls
 from streamferry.relay.inputs.policy import SLATE
 from streamferry.relay.status import State
 from streamferry.tasks.checks import AddressRules
@@ -60,6 +61,7 @@ class RestSettings:
 
     sdk_body: SdkBody
     rates: Rates = field(default_factory=Rates)
+    shared_calls: SharedCalls | None = None
     address_rules: AddressRules = field(default_factory=address_rules)
     prober: Prober | None = None
     read_cache: Callable[[], operation_views.CacheView] | None = None

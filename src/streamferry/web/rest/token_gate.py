@@ -13,6 +13,7 @@ from urllib.parse import parse_qs
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from streamferry.control.shared_calls import SharedCalls
 from streamferry.control.token_buckets import TokenBuckets
 from streamferry.net.peers import peer_of
 from streamferry.store import TROUBLE, describe_to_strangers, describe_trouble
@@ -42,10 +43,10 @@ PROVE_EVERY_S = 5.0
 class Gate:
     """See the module. Whatever a route raises is answered here, in REST's form and without a secret."""
 
-    def __init__(self, app: ASGIApp, tokens: Tokens, rates: Rates) -> None:
+    def __init__(self, app: ASGIApp, tokens: Tokens, rates: Rates, shared_calls: SharedCalls | None = None) -> None:
         self._app = app
         self._tokens = tokens
-        self._limiter = RateLimiter(rates)
+        self._limiter = RateLimiter(rates, shared_calls, "rest")
         self._failures = TokenBuckets(FAILURES_S, FAILURES_AT_ONCE)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
