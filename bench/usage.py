@@ -96,7 +96,7 @@ async def fill(store: Store, channels: int, days: int, *, whole: bool) -> dateti
 
 
 def _sums(dialect: str, step_s: int, begin_at: datetime, end_at: datetime) -> sa.Insert:
-    """Of all subjects that are given, in the order of time, as they come: an index grows otherwise channel by channel."""
+    """Of all subjects that are given, in the order of time, as they come: so the index grows everywhere."""
     begins = _begins(step_s, begin_at, end_at)
     kinds = {"subject": usage_sum.c.subject.type, "group_name": usage_sum.c.group_name.type, "count": sa.BigInteger()}
     given = table_of(dialect, kinds)
@@ -126,9 +126,13 @@ async def size_mib(store: Store) -> float:
     """Of the whole database."""
     async with store.read() as connection:
         if store.is_file:
-            pages, page = [(await connection.execute(sa.text(f"PRAGMA page_{what}"))).scalar_one() for what in ("count", "size")]
+            pages, page = [
+                (await connection.execute(sa.text(f"PRAGMA page_{what}"))).scalar_one() for what in ("count", "size")
+            ]
             return float(pages * page / 2**20)
-        return float((await connection.execute(sa.text("SELECT pg_database_size(current_database())"))).scalar_one() / 2**20)
+        return float(
+            (await connection.execute(sa.text("SELECT pg_database_size(current_database())"))).scalar_one() / 2**20
+        )
 
 
 def questions(end_at: datetime) -> dict[str, dict[str, Any]]:

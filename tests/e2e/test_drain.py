@@ -119,7 +119,9 @@ async def test_a_drained_worker_hands_over_at_a_keyframe(
         assert moved
         told_at = asyncio.get_running_loop().time()
         if how == "it is drained":
-            assert re.match(r"leaver  drained since .*  0 of \d+ tasks", await stage.typed("worker", "drain", "leav", "--wait"))
+            assert re.match(
+                r"leaver  drained since .*  0 of \d+ tasks", await stage.typed("worker", "drain", "leav", "--wait")
+            )
             assert await stage.held_by("leaver") == set()
             await stage.wait_all_shown(moved, told_at)
             assert leaver.process.poll() is None

@@ -2,8 +2,8 @@
 whichever machine it runs.
 
 A file is uploaded in parts while it is received, and is there when its last part is: nothing of it is kept on this
-machine. Parts of an upload that ends otherwise are given up, and those of a service that was killed after a week. Decision
-0115.
+machine. Parts of an upload that ends otherwise are given up, and those of a service that was killed a week later.
+Decision 0115.
 """
 
 import asyncio
@@ -41,8 +41,8 @@ _LIST_S = 30.0
 _PART_S = 150.0
 #: How long parts of an upload that was cancelled may take to be given up.
 _GIVE_UP_S = 5.0
-#: An upload that began so long ago will not end any more, whoever began it: other tools put files there, too. Looked for
-#: before an upload, once in a while.
+#: An upload that began so long ago will not end any more, whoever began it: other tools put files there, too. They are
+#: looked for before an upload, once in a while.
 _OLD = timedelta(days=7)
 _LOOK_EACH_S = 3600.0
 #: In obstore's words, of which nothing else is told. What is asked too often, or too slowly, may be asked again.

@@ -1,5 +1,5 @@
-"""How often keys call at other services of the store: each tells the others once a second, so that a limit holds for all
-of them together, whichever of them a balancer chooses.
+"""How often keys call at other services of the store: each tells the others once a second, so that a limit holds for
+all of them together, whichever of them a balancer chooses.
 
 A service decides by its own buckets (``token_buckets``), without asking anybody. What others have allowed a key in the
 last second is taken from its rate here, down to an equal share. So a key that calls all of them is held to what is set

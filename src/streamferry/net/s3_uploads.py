@@ -1,8 +1,8 @@
 """Uploads in parts that nobody will finish: a bucket keeps the parts, unseen and paid for, until they are given up.
 
-``obstore`` has no request for it, and signs none that has words in its query. So these are signed here, as all others in
-the query (``net.s3``), with the keys of the settings, a profile or the environment. Keys of a role are obstore's alone:
-there a rule of the bucket has to do it.
+``obstore`` has no request for it, and signs none that has words in its query. So these are signed here, as all others
+in the query (``net.s3``), with the keys of the settings, a profile or the environment. Keys of a role are obstore's
+alone: there a rule of the bucket has to do it.
 
 Specifications: ListMultipartUploads and AbortMultipartUpload of the Amazon S3 API; AWS Signature Version 4.
 """

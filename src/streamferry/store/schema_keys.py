@@ -34,7 +34,8 @@ sign_in_failure = sa.Table(
     sa.Column("until_ms", sa.BigInteger, nullable=False),
 )
 
-#: How many calls a second each service has allowed lately (see ``call_rates``). ``rates``: JSON, by names with ids of keys.
+#: How many calls a second each service has allowed lately (see ``call_rates``). ``rates``: JSON, by names with ids of
+#: keys.
 call_rate = sa.Table(
     "call_rate",
     metadata,

@@ -35,7 +35,7 @@ class Rates:
 
 
 class RateLimiter:
-    """Counts calls of keys that have proved themselves. ``door``: which front end's calls they are, if that is shared."""
+    """Counts calls of keys that have proved themselves. ``door``: which front end's they are, if that is shared."""
 
     def __init__(self, rates: Rates, shared: SharedCalls | None = None, door: str = "") -> None:
         self._shared, self._door = shared, door

@@ -103,7 +103,9 @@ async def test_the_program_before_could_not_begin_beside_a_newer_store(
         pass
     with contextlib.closing(sqlite3.connect(tmp_path / "store.db", isolation_level=None)) as file:
         file.execute("UPDATE alembic_version SET version_num = '9999'")
-        file.execute("UPDATE compatibility SET oldest = ?" if oldest else "DROP TABLE compatibility", (oldest,) * bool(oldest))
+        file.execute(
+            "UPDATE compatibility SET oldest = ?" if oldest else "DROP TABLE compatibility", (oldest,) * bool(oldest)
+        )
         for purpose, is_told in ((Purpose.SERVE, not begins), (Purpose.WORK, not begins), (Purpose.USE, True)):
             with pytest.raises(ValueError, match="newer streamferry") if is_told else contextlib.nullcontext():
                 async with open_store(settings, purpose):

@@ -43,12 +43,12 @@ async def test_a_key_behind_two_services_did_twice_as_much(store: Store) -> None
         assert min(both) >= RATE // 2 - 1
 
 
-async def test_a_key_that_calls_one_service_has_all_there(store: Store) -> None:
-    """And as much as the others leave, where it calls them a little."""
-    first, second = await Services(store, 2).calls(40, 2)
-    assert set(second) == {2}
-    assert all(RATE - 3 <= one <= RATE - 1 for one in first[2:])
-    assert (await Services(store, 2).calls(40, 0))[0][1:] == [RATE] * (SECONDS - 1)
+@pytest.mark.parametrize(("beside", "least", "most"), [(0, RATE, RATE), (2, RATE - 3, RATE - 1)])
+async def test_a_key_has_at_one_service_what_the_other_leaves(store: Store, beside: int, least: int, most: int) -> None:
+    """All, where it calls that one alone."""
+    first, second = await Services(store, 2).calls(40, beside)
+    assert set(second) == {beside}
+    assert all(least <= one <= most for one in first[2:])
 
 
 async def test_what_nobody_calls_costs_the_store_nothing(store: Store) -> None:

@@ -54,8 +54,8 @@ _UNPROVED_BYTES_S, _UNPROVED_GRACE_S = 16 * 1024, 3.0
 class ApiSettings:
     """``public_hosts``: names that clients sign as Host behind a proxy. A watermark of 2 MB is 2.8 MB of base64.
 
-    ``home``: where a browser is redirected that opens ``/`` without an action; empty: nowhere. ``shared_calls``: with other
-    services, if there may be some.
+    ``home``: where a browser is redirected that opens ``/`` without an action; empty: nowhere. ``shared_calls``: what
+    other services tell, if there may be some.
     """
 
     public_hosts: tuple[str, ...] = ()
