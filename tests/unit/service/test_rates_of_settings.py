@@ -29,7 +29,7 @@ async def test_the_rates_of_the_settings_hold_for_each_key(
     actions = Actions(store)
     await actions.import_key(KEY)
     another = await actions.create_key()
-    app = _build_app(Settings(data_dir=tmp_path), store, actions, _no_processes(), Pulse(store))
+    app = _build_app(Settings(data_dir=tmp_path), store, actions, _no_processes(), Pulse(store), None)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app)) as client:
         api = Api(client, actions)
         other = Api(client, actions, Credentials(another.access_key_id, another.secret))
