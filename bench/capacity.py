@@ -121,7 +121,7 @@ def need_of(asked: Asked, live: Stream, looped: Stream) -> Need:
     }
     which = max(by, key=lambda name: by[name])
     machines = math.ceil(by[which]) + asked.lost
-    rows = lists / REPORT_S + lives / COUNTERS_S
+    rows = asked.streams / COUNTERS_S
     return Need(
         machines=machines,
         by=which,

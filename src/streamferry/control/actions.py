@@ -178,8 +178,9 @@ class Actions(Readings, GroupActions, KeyActions, WorkerActions):
                 values |= {"state": State.WAITING.value, "fault": None, **reason_cells(None), **tasks.NO_TROUBLE}
             if revived or (list_changed and (before.playhead is None or kind_changed)):
                 values |= tasks.START_AGAIN
-            elif list_changed and before.playhead is not None:
-                values |= tasks.place(move(before.playhead, was.items, spec.items)[0])
+            elif list_changed and before.playhead is not None and before.playhead_at is not None:
+                at = move(before.playhead, was.items, spec.items)[0]
+                values |= tasks.place(at, to_ms(before.playhead_at))
             if to_ms(spec.opens_at) > now_ms:
                 values |= tasks.NO_TROUBLE
             due_ms = _due(spec, enabled=before.enabled, finished=finished, now_ms=now_ms)

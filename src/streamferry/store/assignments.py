@@ -25,7 +25,8 @@ from streamferry.worker import Change, Outcome, Report, WorkerHealth
 
 #: Most tasks that one statement names.
 _BATCH = 500
-#: A list whose place was reported last so long ago does not move: it is reported twice a second.
+#: A list whose place was reported last so long ago stands, if it is not said to play on. Workers of before 0033 never
+#: say so, and report it twice a second.
 _STANDS_MS = 5_000
 
 
@@ -112,7 +113,7 @@ def _timing(spec: TaskSpec, row: sa.RowMapping, now: int) -> ListTiming:
     timing = ListTiming.of(spec)
     if row["next_worker_id"] is None or row["playhead_ms"] is None:
         return timing
-    stands = now - row["playhead_ms"] > _STANDS_MS
+    stands = not row["plays_on"] and now - row["playhead_ms"] > _STANDS_MS
     return replace(timing, strategy=ContinueStrategy.AT_BREAK if stands else ContinueStrategy.AT_BREAK_PLUS_ELAPSED)
 
 

@@ -14,6 +14,7 @@ from streamferry.store import mailboxes
 from streamferry.store.cells import read_object, read_time
 from streamferry.store.given import bind, table_of
 from streamferry.store.numbers import count_up
+from streamferry.store.places import PLAYED_ON_MS
 from streamferry.store.records import EventRecord
 from streamferry.store.schema import OPENS_MS, event, mailbox, run, task
 from streamferry.tasks.actor import current_actor
@@ -42,7 +43,7 @@ _RECEIVERS = (
         run.c.state,
         run.c.loop,
         run.c.item,
-        run.c.position_ms,
+        (run.c.position_ms + PLAYED_ON_MS).label("position_ms"),
         run.c.playhead_ms,
         task.c.enabled,
         task.c.finished,

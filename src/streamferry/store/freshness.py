@@ -17,11 +17,11 @@ from streamferry.store.schema import run, worker
 #: What a run row says is good for as long as ``streaming`` is (see ``relay.State``).
 SILENT_MS = 3_000
 
-# Each report renews the lease, even if nobody checks that lease.
-_HEARD_MS = worker.c.lease_ms - worker.c.length_ms
+#: When a worker reported last: each report renews the lease, even if nobody checks that lease.
+HEARD_MS = worker.c.lease_ms - worker.c.length_ms
 _SILENT_WORKERS = sa.select(worker.c.id).where(
     # A time in the future was written before the clock was set back.
-    sa.not_(_HEARD_MS.between(now_ms() - SILENT_MS, now_ms() + SILENT_MS))
+    sa.not_(HEARD_MS.between(now_ms() - SILENT_MS, now_ms() + SILENT_MS))
 )
 
 #: Whether a run is marked as streaming by a worker that has gone silent.
@@ -32,7 +32,7 @@ IS_SILENT: sa.ColumnElement[bool] = sa.and_(
 STATE: sa.ColumnElement[str] = sa.case((IS_SILENT, State.STALLED.value), else_=run.c.state)
 #: Since when it has been silent; null if it is not.
 SINCE_MS: sa.ColumnElement[int | None] = sa.case(
-    (IS_SILENT, sa.select(_HEARD_MS).where(worker.c.id == run.c.worker_id).correlate(run).scalar_subquery())
+    (IS_SILENT, sa.select(HEARD_MS).where(worker.c.id == run.c.worker_id).correlate(run).scalar_subquery())
 )
 #: How long that is, in ms.
 FOR_MS: sa.ColumnElement[Any] = now_ms() - SINCE_MS

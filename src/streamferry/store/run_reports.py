@@ -45,17 +45,16 @@ _PLACE = ("loop", "item", "position_ms")
 _MADE = sa.bindparam("made", type_=sa.BigInteger())
 
 
-def _has_moved(given: Any) -> sa.ColumnElement[bool]:
-    """Whether its list has moved: one that does not broke when it last moved."""
-    return sa.and_(
-        # An update may have set a new list since the worker read it: then nothing of that has been played.
-        run.c.list_version <= given.c.of_version,
-        sa.or_(run.c.playhead_ms.is_(None), *(run.c[name] != given.c[f"to_{name}"] for name in _PLACE)),
-    )
+def _is_of_this_list(given: Any) -> sa.ColumnElement[bool]:
+    """An update may have set a new list since the worker read it: then nothing of that has been played."""
+    return run.c.list_version <= given.c.of_version
 
 
 def _place(given: Any) -> dict[str, Any]:
-    return {name: given.c[f"to_{name}"] for name in _PLACE} | {"playhead_ms": _MADE}
+    has_moved = sa.or_(run.c.playhead_ms.is_(None), *(run.c[name] != given.c[f"to_{name}"] for name in _PLACE))
+    # A list that does not move broke when it last moved.
+    at_ms = sa.case((has_moved, _MADE), else_=run.c.playhead_ms)
+    return {name: given.c[f"to_{name}"] for name in (*_PLACE, "plays_on")} | {"playhead_ms": at_ms}
 
 
 def _given(dialect: str, *names: str) -> Any:
@@ -65,17 +64,17 @@ def _given(dialect: str, *names: str) -> Any:
 
 @functools.cache
 def _write_place(dialect: str) -> sa.Update:
-    given = _given(dialect, *_PLACE)
-    return run.update().where(run.c.task_id == given.c.of_task, _has_moved(given)).values(_place(given))
+    given = _given(dialect, *_PLACE, "plays_on")
+    return run.update().where(run.c.task_id == given.c.of_task, _is_of_this_list(given)).values(_place(given))
 
 
 @functools.cache
 def _write_status(dialect: str) -> sa.Update:
     """Of live sources and of lists; without a position (null) nothing has played."""
-    given = _given(dialect, *_TOLD, *_PLACE)
+    given = _given(dialect, *_TOLD, *_PLACE, "plays_on")
     # The store decides since when: a worker only knows the trouble that it has seen itself.
     since_ms = sa.case((given.c.to_trouble_fault.is_not(None), sa.func.coalesce(run.c.trouble_ms, _MADE)))
-    is_place = sa.and_(given.c.to_loop.is_not(None), _has_moved(given))
+    is_place = sa.and_(given.c.to_loop.is_not(None), _is_of_this_list(given))
     place = {name: sa.case((is_place, value), else_=run.c[name]) for name, value in _place(given).items()}
     told = {name: given.c[f"to_{name}"] for name in _TOLD}
     return run.update().where(run.c.task_id == given.c.of_task).values(told | {"trouble_ms": since_ms} | place)
@@ -84,10 +83,9 @@ def _write_status(dialect: str) -> sa.Update:
 @functools.cache
 def _write_ends(dialect: str) -> sa.Update:
     given = _given(dialect, "item_ends")
-    is_of_this_list = run.c.list_version <= given.c.of_version
     return (
         run.update()
-        .where(run.c.task_id == given.c.of_task, is_of_this_list)
+        .where(run.c.task_id == given.c.of_task, _is_of_this_list(given))
         .values({"item_ends": given.c.to_item_ends})
     )
 
@@ -98,7 +96,7 @@ async def write(connection: AsyncConnection, reports: Sequence[Report], made_ms:
     moved: list[dict[str, object]] = []
     ends: list[dict[str, object]] = []
     for one in reports:
-        whose: dict[str, object] = {"of_task": one.task_id, "of_version": one.version}
+        whose: dict[str, object] = {"of_task": one.task_id, "of_version": one.version, "to_plays_on": one.plays_on}
         place: dict[str, object] = dict.fromkeys(("to_loop", "to_item", "to_position_ms"))
         if one.status.playhead is not None and one.status.media_time_ms:
             at = one.status.playhead

@@ -121,6 +121,8 @@ run = sa.Table(
     sa.Column("position_ms", sa.BigInteger, nullable=False),
     # When the playhead was there; null until something has played.
     sa.Column("playhead_ms", sa.BigInteger, nullable=True),
+    # Whether it has played on since then, at the speed of the clock, for as long as its worker reports (``places``).
+    sa.Column("plays_on", sa.Boolean, nullable=False, server_default=sa.false()),
     # While nobody has the task: when its list will be played out by the clock, null until that was found out.
     sa.Column("played_out_ms", sa.BigInteger, nullable=True),
     # Version of the task that brought the list: positions of an earlier one mean nothing in it.

@@ -18,6 +18,7 @@ from streamferry.store.database import now_ms
 from streamferry.store.followed_orders import marked
 from streamferry.store.found import read_found
 from streamferry.store.on_air import read_on_air
+from streamferry.store.places import PLAYED_ON_MS
 from streamferry.store.records import TaskRecord, TroubleRecord
 from streamferry.store.schema import mailbox, picture, run, task, task_spec
 from streamferry.store.seal import Seal, SealBroken
@@ -38,6 +39,7 @@ WITH_RUN = sa.select(
     picture.c.media_type.label("picture_type"),
     picture.c.size_bytes.label("picture_bytes"),
     run,
+    PLAYED_ON_MS.label("played_on_ms"),
 ).select_from(_TASK_AND_RUN)
 #: The same for display: with the worker's silence, and failures of callbacks.
 TOLD = WITH_RUN.add_columns(
@@ -79,7 +81,7 @@ def task_of(seal: Seal, row: sa.RowMapping) -> TaskRecord:
         state=state,
         epoch=row["epoch"],
         playhead=playhead_of(row) if has_played else None,
-        playhead_at=read_time(row["playhead_ms"]) if has_played else None,
+        playhead_at=read_time(row["playhead_ms"] + row["played_on_ms"]) if has_played else None,
         item_ends_ms=_item_ends_of(row),
         kbps_in=0 if is_silent else read_number(row["kbps_in"]),
         kbps_out=0 if is_silent else read_number(row["kbps_out"]),
@@ -157,8 +159,9 @@ def _item_ends_of(row: "sa.RowMapping | dict[str, Any]") -> tuple[int | None, ..
 
 
 def playhead_of(row: sa.RowMapping) -> Playhead:
-    """The playhead of a run row; the beginning, if it is not a valid position."""
-    return Playhead(read_number(row["loop"]), read_number(row["item"]), read_number(row["position_ms"]))
+    """The playhead in a row of ``WITH_RUN`` by now; the beginning, if it is not a valid position."""
+    position_ms = read_number(row["position_ms"]) + row["played_on_ms"]
+    return Playhead(read_number(row["loop"]), read_number(row["item"]), position_ms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,5 +195,6 @@ def playhead_after_break(timing: ListTiming, row: sa.RowMapping, at_ms: int) -> 
     ends = _item_ends_of(row)
     spans = [(begin, ends[item] if item < len(ends) else end) for item, (begin, end) in enumerate(timing.spans_ms)]
     # What had been sent by then was due one lead later.
-    elapsed_ms = max(at_ms, row["start_ms"]) - read_number(row["playhead_ms"]) - LEAD_MS
+    was_there_ms = read_number(row["playhead_ms"]) + row["played_on_ms"]
+    elapsed_ms = max(at_ms, row["start_ms"]) - was_there_ms - LEAD_MS
     return decide_playhead(playhead, elapsed_ms, timing.strategy, spans, timing.loops)

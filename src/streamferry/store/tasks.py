@@ -38,9 +38,15 @@ def known_ends(ends_ms: Sequence[int | None]) -> dict[str, object]:
     return {"item_ends": json.dumps(list(ends_ms))}
 
 
-def place(at: Playhead) -> dict[str, object]:
-    """Values of a run row whose list is at that position."""
-    return {"loop": at.loop, "item": at.item, "position_ms": at.position_ms}
+def place(at: Playhead, at_ms: int) -> dict[str, object]:
+    """Values of a run row whose list was at that position at that time."""
+    return {
+        "loop": at.loop,
+        "item": at.item,
+        "position_ms": at.position_ms,
+        "playhead_ms": at_ms,
+        "plays_on": False,
+    }
 
 
 async def insert(
@@ -91,6 +97,7 @@ IDLE: dict[str, object] = {
     "destinations": None,
     "on_air": None,
     "found": None,
+    "plays_on": False,
 }
 #: Values of a run row that is not in trouble.
 NO_TROUBLE: dict[str, object] = {
@@ -100,7 +107,7 @@ NO_TROUBLE: dict[str, object] = {
     "trouble_tries": 0,
 }
 #: Values of a run row whose list starts from its beginning.
-START_AGAIN: dict[str, object] = {"loop": 0, "item": 0, "position_ms": 0, "playhead_ms": None}
+START_AGAIN: dict[str, object] = {"loop": 0, "item": 0, "position_ms": 0, "playhead_ms": None, "plays_on": False}
 #: Values of a run row whose task was stopped while no worker had it: two events, because it has stopped at once.
 STOPPED: dict[str, object] = {"state": State.STOPPED.value, "event_seq": run.c.event_seq + 2, **NO_TROUBLE}
 

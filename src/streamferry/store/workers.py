@@ -21,6 +21,7 @@ from streamferry.store.cells import reason_cells
 from streamferry.store.database import insert_into, now_ms, read_now_ms
 from streamferry.store.events import NewEvent
 from streamferry.store.given import bind, table_of
+from streamferry.store.places import PLAYED_ON_MS
 from streamferry.store.records import Intent
 from streamferry.store.schema import OPENS_MS, pulse, run, task, worker
 from streamferry.tasks.placement import labels_text
@@ -270,10 +271,11 @@ async def _end(
             held, is_next = run.c.worker_id.in_(gone), run.c.next_worker_id.in_(gone)
             theirs = sa.select(run.c.task_id).where(sa.or_(held, is_next))
             if locked.issuperset((await connection.execute(theirs)).scalars()):
+                await overlaps.resign(connection, is_next)
+                freed = await _free(connection, held, now, why)
                 # A claim that comes later finds no lease.
                 await connection.execute(worker.update().where(worker.c.id.in_(gone)).values(lease_ms=-now, load=0))
-                await overlaps.resign(connection, is_next)
-                return await _free(connection, held, now, why)
+                return freed
             await attempt.rollback()
 
 
@@ -298,18 +300,21 @@ async def find_address(connection: AsyncConnection, task_id: str) -> str | None:
 
 
 async def _free(connection: AsyncConnection, of_whom: sa.ColumnElement[bool], now: int, why: Reason) -> int:
-    """Free the tasks of workers that cannot return them; how many."""
+    """Free the tasks of workers that cannot return them, and whose leases still say when they reported; how many."""
     # A connecting run that has sent media is waiting for its first acknowledgement.
     played = sa.and_(run.c.state.in_([State.STREAMING.value, State.CONNECTING.value]), run.c.media_time_ms > 0)
     rows = await connection.execute(
-        sa.select(run.c.task_id, played.label("played"), task.c.enabled, task.c.finished, OPENS_MS, task.c.end_ms)
+        sa.select(
+            *(run.c.task_id, played.label("played"), PLAYED_ON_MS),
+            *(task.c.enabled, task.c.finished, OPENS_MS, task.c.end_ms),
+        )
         .join(task, task.c.id == run.c.task_id)
         .where(of_whom)
         .order_by(run.c.task_id)
         .with_for_update(of=run)
     )
     freed: list[dict[str, object]] = []
-    for task_id, has_moved, enabled, finished, start_ms, end_ms in rows:
+    for task_id, has_moved, played_on_ms, enabled, finished, start_ms, end_ms in rows:
         due_ms = decide_due(enabled=enabled, finished=finished, start_ms=start_ms, end_ms=end_ms, now_ms=now)
         state, fault, cells = State.STOPPED, None, reason_cells(None, "to_")
         if due_ms is not None:
@@ -322,7 +327,8 @@ async def _free(connection: AsyncConnection, of_whom: sa.ColumnElement[bool], no
                 "to_fault": fault,
                 **cells,
                 # What did not play did not move since it was saved.
-                "by_ms": LOST_STEP_MS if has_moved else 0,
+                "by_ms": played_on_ms + (LOST_STEP_MS if has_moved else 0),
+                "played_on_ms": played_on_ms,
             }
         )
     if freed:
@@ -344,7 +350,7 @@ async def _free(connection: AsyncConnection, of_whom: sa.ColumnElement[bool], no
 @functools.cache
 def _let_go(dialect: str) -> sa.Update:
     told = ("due_ms", "state", "fault", "reason", "reason_json")
-    columns = {"of_task": run.c.task_id.type, "by_ms": run.c.position_ms.type}
+    columns = {"of_task": run.c.task_id.type, "by_ms": sa.BigInteger(), "played_on_ms": sa.BigInteger()}
     given = table_of(dialect, columns | {f"to_{name}": run.c[name].type for name in told})
     is_troubled = given.c.to_due_ms.is_not(None)
     since_ms = sa.func.coalesce(run.c.trouble_ms, sa.bindparam("now", type_=sa.BigInteger()))
@@ -357,6 +363,7 @@ def _let_go(dialect: str) -> sa.Update:
                 "next_worker_id": None,
                 "moves": False,
                 "position_ms": run.c.position_ms + given.c.by_ms,
+                "playhead_ms": run.c.playhead_ms + given.c.played_on_ms,
                 **{name: given.c[f"to_{name}"] for name in told},
                 **{f"trouble_{name}": given.c[f"to_{name}"] for name in ("fault", "reason", "reason_json")},
                 "trouble_ms": sa.case((is_troubled, since_ms)),

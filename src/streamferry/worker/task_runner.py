@@ -19,7 +19,6 @@ from streamferry.relay import (
     ItemChange,
     ItemStep,
     Moved,
-    Playhead,
     RelaySpec,
     RelayStatus,
     State,
@@ -31,6 +30,7 @@ from streamferry.relay.preview import Viewer
 from streamferry.worker.content import content_changes
 from streamferry.worker.items import ItemFilter
 from streamferry.worker.ledger import Assignment, Change, Outcome, Report, Usage
+from streamferry.worker.list_place import ListPlace
 from streamferry.worker.news import besides_counters, verdict_of
 from streamferry.worker.running_relay import RunningRelay
 from streamferry.worker.specs import decide_left, decide_spec, overlaps
@@ -74,7 +74,7 @@ class TaskRunner:
         self._may_be_two = False
         self._outcome: Outcome | None = None
         self._final = self._reported = self._noted = RelayStatus(State.WAITING, trouble=assignment.trouble)
-        self._reported_place: Playhead | None = None
+        self._place = ListPlace(self._loop.time())
         # With the time at which they happened instead of their age.
         self._changes: list[Change] = []
         # Those in the last report.
@@ -221,7 +221,8 @@ class TaskRunner:
             return None
         now = self._loop.time()
         is_whole = bool(self._changes or self.is_over or usage or self._is_news(status, now))
-        if not is_whole and status.playhead == self._reported_place:
+        self._place.see(self.known, status, now)
+        if not is_whole and not self._place.is_news:
             return None
         self._told = list(self._changes)
         return Report(
@@ -234,6 +235,7 @@ class TaskRunner:
             usage=usage,
             outcome=self._outcome,
             is_place=not is_whole,
+            plays_on=self._place.plays_on,
         )
 
     def confirm(self, report: Report) -> None:
@@ -242,7 +244,7 @@ class TaskRunner:
         told = set(map(id, self._told))
         self._changes = [change for change in self._changes if id(change) not in told]
         self._told = []
-        self._reported_place = report.status.playhead
+        self._place.confirm()
         if not report.is_place:
             self._reported, self._reported_at = report.status, self._loop.time()
         if report.item_ends_ms:
@@ -311,7 +313,6 @@ class TaskRunner:
         self._is_stopping = False
         self._outcome = None
         self._final = self._reported = RelayStatus(State.WAITING, trouble=self._assignment.trouble)
-        self._reported_place = None
         self._spec = self._assignment.spec
         if self._relay is not None:
             self._is_renewing = True

@@ -372,38 +372,23 @@ async def test_counters_alone_are_reported_now_and_then() -> None:
     assert [after - before in (10, 11) for before, after in pairwise(ticks)] == [True] * 3
 
 
-async def test_a_position_is_reported_each_time_and_only_when_it_moves() -> None:
-    """It is where the list resumes after a break."""
-    stage = Stage()
-    relay = await stage.begin()
-    relay.become(replace(STREAMING, media_time_ms=40))
-    told = []
-    for position_ms in (40, 540, 1040, 1040, 1040, 1540):
-        relay.status = replace(relay.status, playhead=Playhead(0, 1, position_ms), bytes_out=relay.status.bytes_out + 9)
-        if (report := stage.performance.report()) is not None:
-            stage.performance.confirm(report)
-            told.append(report.status.playhead)
-        await asyncio.sleep(0.5)
-    assert told == [Playhead(0, 1, at) for at in (40, 540, 1040, 1540)]
-
-
-async def test_with_a_position_no_counters_are_written() -> None:
-    """A list that plays on moves each time; all else of its status is written each five seconds."""
+async def test_a_position_is_reported_when_it_moves_otherwise_than_was_told() -> None:
+    """It is where the list resumes after a break. One that plays on is told of with its counters, each five seconds."""
     stage = Stage()
     relay = await stage.begin()
     relay.become(replace(STREAMING, media_time_ms=40, kbps_out=7))
-    whole = []
+    whole, places = [], []
     for tick in range(1, 42):
-        report = stage.performance.report()
-        assert report is not None
-        stage.performance.confirm(report)
-        if not report.is_place:
-            whole.append(tick)
-        await asyncio.sleep(0.5)
         at_ms = 500 * tick
         relay.status = replace(relay.status, media_time_ms=at_ms, playhead=Playhead(0, 1, at_ms), bytes_out=1000 + tick)
+        if (report := stage.performance.report()) is not None:
+            stage.performance.confirm(report)
+            (places if report.is_place else whole).append(tick)
+            assert report.plays_on is (tick > 1)
+        await asyncio.sleep(0.5)
     assert whole[0] == 1
     assert [after - before in (10, 11) for before, after in pairwise(whole)] == [True] * 3
+    assert places == [2]
 
 
 async def test_what_was_streamed_is_told_at_the_end() -> None:
