@@ -47,7 +47,8 @@ _MADE = sa.bindparam("made", type_=sa.BigInteger())
 
 def _is_of_this_list(given: Any) -> sa.ColumnElement[bool]:
     """An update may have set a new list since the worker read it: then nothing of that has been played."""
-    return run.c.list_version <= given.c.of_version
+    is_so: sa.ColumnElement[bool] = run.c.list_version <= given.c.of_version
+    return is_so
 
 
 def _place(given: Any) -> dict[str, Any]:

@@ -95,8 +95,8 @@ class Report:
 
     ``version`` is the one that the worker followed: positions in a list mean nothing in another version.
     ``item_ends_ms``: item -> where it ends, for those whose end was seen. ``is_place``: of the ``status`` only the
-    position in the list is news worth writing. ``plays_on``: from there its list plays on at the speed of the clock, until
-    another report says otherwise.
+    position in the list is news worth writing. ``plays_on``: from there its list plays on at the speed of the
+    clock, until another report says otherwise.
     """
 
     task_id: str

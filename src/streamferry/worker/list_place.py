@@ -1,5 +1,7 @@
-"""Whether the place of a list is news. The store takes a list that plays on to go on at the speed of the clock, for as
-long as its worker reports: only what is otherwise is told (docs/decisions/0130). Pure: ``now`` is monotonic, in seconds.
+"""Whether the place of a list is news.
+
+The store takes a list that plays on to go on at the speed of the clock, for as long as its worker reports: only what is
+otherwise is told (docs/decisions/0130). Pure: ``now`` is monotonic, in seconds.
 """
 
 from dataclasses import dataclass
@@ -31,7 +33,7 @@ class ListPlace:
         self._seen = self._told = _Seen((0, 0), None, now, now)
 
     def see(self, known: tuple[int, int], status: RelayStatus, now: float) -> None:
-        """Where the list is, under this epoch and version. It has no place before it plays, nor does what is no list."""
+        """Where the list is, under this epoch and version. Before it plays it has no place, nor has what is no list."""
         # Without media nothing has played.
         place = status.playhead if status.media_time_ms and not status.final else None
         before, moved_at = self._seen.place, self._seen.moved_at

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -11,7 +12,7 @@ from task_samples import make_spec
 from streamferry.control.actions import Actions
 from streamferry.control.store_ledger import StoreLedger
 from streamferry.media.url import MediaUrl
-from streamferry.relay import Playhead, RelayStatus, State
+from streamferry.relay import LEAD_MS, Playhead, RelayStatus, State
 from streamferry.store import Store, events
 from streamferry.store.events import NewEvent
 from streamferry.store.records import TaskRecord
@@ -25,7 +26,7 @@ PLAYS = RelayStatus(State.STREAMING, media_time_ms=9, playhead=Playhead(0, 0, 4_
 
 
 class Desk:
-    """A list that a worker plays, and what the store makes of its reports. The clock stands: time passes by ``wait``."""
+    """A list that a worker plays, and what the store makes of its reports. The clock stands, but for ``wait``."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
@@ -68,6 +69,24 @@ class Desk:
         return found.spec.playhead
 
 
+def soon_after(ms: int) -> Any:
+    """So much, or a little more: a report waits for its turn to write."""
+    return pytest.approx(ms + 200, abs=200)
+
+
+def position(at: Playhead | None) -> int:
+    """In the first item of the first loop."""
+    assert at is not None
+    assert (at.loop, at.item) == (0, 0)
+    return at.position_ms
+
+
+def age_ms(record: TaskRecord) -> float:
+    """How long ago the list was where the record says."""
+    assert record.playhead_at is not None
+    return (record.read_at - record.playhead_at) / timedelta(milliseconds=1)
+
+
 @pytest.fixture
 def desk(store: Store) -> Desk:
     return Desk(store)
@@ -80,14 +99,14 @@ async def test_a_list_that_plays_on_is_as_far_as_its_worker_reported(desk: Desk)
     for waited_ms in (500, 1_000, 1_500):
         await desk.wait(500)
         record = await desk.record()
-        assert record.playhead == Playhead(0, 0, 4_000 + waited_ms)
-        assert record.playhead_at == record.read_at
+        assert position(record.playhead) == soon_after(4_000 + waited_ms)
+        assert age_ms(record) == 0
     # Nothing is heard of the worker.
     await desk.age(worker, "lease_ms", 400)
     await desk.age(run, "playhead_ms", 400)
     record = await desk.record()
-    assert record.playhead == Playhead(0, 0, 5_500)
-    assert record.playhead_at == record.read_at - timedelta(milliseconds=400)
+    assert position(record.playhead) == soon_after(5_500)
+    assert age_ms(record) == 400
 
 
 async def test_a_list_that_stands_stays_where_it_was_told_to_be(desk: Desk) -> None:
@@ -98,22 +117,22 @@ async def test_a_list_that_stands_stays_where_it_was_told_to_be(desk: Desk) -> N
     await desk.tell_place(4_000, plays_on=False)
     await desk.wait(2_000)
     record = await desk.record()
-    assert record.playhead == Playhead(0, 0, 4_000)
+    assert position(record.playhead) == 4_000
     # It has not moved since the first time.
-    assert record.playhead_at == record.read_at - timedelta(milliseconds=2_500)
+    assert age_ms(record) == soon_after(2_500)
 
 
 @pytest.mark.parametrize("strategy", list(ContinueStrategy))
 async def test_the_list_of_a_lost_worker_goes_on_where_it_was_at_its_last_report(
     desk: Desk, strategy: ContinueStrategy
 ) -> None:
-    """And as much further as it had played since; by the clock, if that is asked for, less the lead that it was ahead."""
+    """And as much further as it had played since."""
     await desk.begin(continue_strategy=strategy)
     await desk.tell()
     await desk.wait(3_000)
     await desk.one.leave()
-    assert (await desk.record()).playhead == Playhead(0, 0, 7_000 + LOST_STEP_MS)
-    assert await desk.resumes() == Playhead(0, 0, 7_000 + LOST_STEP_MS)
+    assert position((await desk.record()).playhead) == soon_after(7_000 + LOST_STEP_MS)
+    assert position(await desk.resumes()) == soon_after(7_000 + LOST_STEP_MS)
 
 
 async def test_by_the_clock_a_list_goes_on_from_its_last_report(desk: Desk) -> None:
@@ -123,7 +142,7 @@ async def test_by_the_clock_a_list_goes_on_from_its_last_report(desk: Desk) -> N
     await desk.wait(3_000)
     await desk.one.leave()
     await desk.age(run, "playhead_ms", 10_000)
-    assert await desk.resumes() == Playhead(0, 0, 17_000 + LOST_STEP_MS - 900)
+    assert position(await desk.resumes()) == soon_after(17_000 + LOST_STEP_MS - LEAD_MS)
 
 
 async def test_a_list_that_is_given_back_goes_on_where_its_worker_says(desk: Desk) -> None:
@@ -133,7 +152,7 @@ async def test_a_list_that_is_given_back_goes_on_where_its_worker_says(desk: Des
     ended = replace(PLAYS, state=State.STOPPED, playhead=Playhead(0, 0, 7_100))
     await desk.tell(ended, plays_on=False, outcome=Outcome.HANDED_BACK)
     await desk.wait(1_000)
-    assert await desk.resumes() == Playhead(0, 0, 7_100)
+    assert position(await desk.resumes()) == 7_100
 
 
 @pytest.mark.parametrize("by_ms", [-3_600_000, 3_600_000], ids=["back", "ahead"])
@@ -143,7 +162,7 @@ async def test_a_clock_that_is_set_moves_no_list(desk: Desk, by_ms: int) -> None
     await desk.tell()
     await desk.wait(500)
     await desk.age(run, "playhead_ms", by_ms)
-    assert (await desk.record()).playhead == Playhead(0, 0, 4_000)
+    assert position((await desk.record()).playhead) == 4_000
 
 
 async def test_an_edited_list_stands_until_its_worker_has_it(desk: Desk) -> None:
@@ -156,13 +175,14 @@ async def test_an_edited_list_stands_until_its_worker_has_it(desk: Desk) -> None
     longer = replace(before.spec, items=(*before.spec.items, more))
     await desk.actions.update_task(desk.task_id, lambda _: longer)
     record = await desk.record()
-    assert record.playhead == Playhead(0, 0, 5_000)
+    assert record.playhead == before.playhead
+    assert position(record.playhead) == soon_after(5_000)
     assert record.playhead_at == before.playhead_at
     await desk.wait(1_000)
-    assert (await desk.record()).playhead == Playhead(0, 0, 5_000)
+    assert (await desk.record()).playhead == before.playhead
     # By a report of the version before nothing of this one has been played.
     await desk.tell_place(9_000, plays_on=True)
-    assert (await desk.record()).playhead == Playhead(0, 0, 5_000)
+    assert (await desk.record()).playhead == before.playhead
 
 
 async def test_a_callback_tells_where_the_list_is_by_now(desk: Desk) -> None:
@@ -174,4 +194,4 @@ async def test_a_callback_tells_where_the_list_is_by_now(desk: Desk) -> None:
         await events.append(connection, [NewEvent(desk.task_id, "stopped", 0)])
     async with desk.store.read() as connection:
         details = (await connection.execute(sa.select(delivery.c.detail).order_by(delivery.c.id))).scalars().all()
-    assert json.loads(details[-1])["playhead"] == {"loop": 0, "item": 0, "position_ms": 6_000}
+    assert position(Playhead(**json.loads(details[-1])["playhead"])) == soon_after(6_000)

@@ -53,7 +53,7 @@ def test_a_list_that_stands_is_told_to_stand_where_it_stands() -> None:
     told = Told()
     for tick in range(20):
         told.look(status(tick * 500))
-    for tick in range(20):
+    for _ in range(20):
         told.look(status(9_500))
     assert told.places[-1][1:] == (9_500, False)
     assert told.places[-1][0] <= 9.5 + 1.5
