@@ -10,6 +10,7 @@ import pytest
 import trustme
 import uvloop
 
+from streamferry.net.trust import Trust
 from streamferry.wire.rtmp.session import ConnectRequested, PlayRequested, PublishRequested, ServerEvent, ServerSession
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -118,10 +119,8 @@ def server_tls(authority: trustme.CA) -> ssl.SSLContext:
 
 
 @pytest.fixture(scope="session")
-def client_tls(authority: trustme.CA) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    authority.configure_trust(context)
-    return context
+def client_tls(authority: trustme.CA) -> Trust:
+    return Trust(pem=authority.cert_pem.bytes().decode())
 
 
 @types.coroutine

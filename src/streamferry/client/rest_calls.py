@@ -15,7 +15,7 @@ import httpx
 
 from streamferry.client.credentials import Credentials, CredentialsMissing
 from streamferry.client.errors import NoAnswer, Refused
-from streamferry.client.trust import trust
+from streamferry.client.trust import NOBODY, trust
 
 DEFAULT_TIMEOUT_S = 15.0
 _PREFIX = "/api/v1"
@@ -54,7 +54,7 @@ class RestCalls:
         else:
             self._key = Credentials.find()
         self._timeout_s = timeout_s
-        verify = trust(ca_file) if url.startswith("https://") else True
+        verify = trust(ca_file) if url.startswith("https://") else NOBODY
         try:
             self._http = httpx.Client(
                 base_url=url.rstrip("/") + _PREFIX, timeout=timeout_s, verify=verify, transport=transport

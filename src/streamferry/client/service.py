@@ -1,6 +1,7 @@
 """LiveService and AsyncLiveService: one method per action, named as in the official Python SDK."""
 
 import json
+import ssl
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Mapping
 from dataclasses import replace
@@ -16,7 +17,7 @@ from streamferry.client.credentials import Credentials, CredentialsMissing
 from streamferry.client.errors import NoAnswer, make_error
 from streamferry.client.models import Model
 from streamferry.client.signing import canonical_query, sign_request
-from streamferry.client.trust import trust
+from streamferry.client.trust import NOBODY, trust
 
 VERSION = "2023-01-01"
 DEFAULT_TIMEOUT_S = 10.0
@@ -51,8 +52,12 @@ class _Methods(ABC, Generic[_Given]):
         self._timeouts: dict[str, float | None] = httpx.Timeout(timeout_s).as_dict()
         self._scheme, self._host = "https", ""
         self._given = Credentials(ak or "", sk or "")
-        self._trusted = trust(ca_file)
+        self._ca_file = ca_file
+        #: Clients of httpx by scheme.
+        self._clients: dict[str, Any] = {}
         self.set_host(host)
+        # A file that cannot be used is told at once.
+        self._trust()
 
     def set_host(self, host: str) -> None:
         """Use another host. Raises ValueError if it is not one."""
@@ -183,6 +188,14 @@ class _Methods(ABC, Generic[_Given]):
             raise CredentialsMissing("an access key needs both, ak and sk")
         return replace(Credentials.find(), session_token=given.session_token)
 
+    def _trust(self) -> ssl.SSLContext:
+        """For the scheme of now."""
+        return self._trusted if self._scheme == "https" else NOBODY
+
+    @cached_property
+    def _trusted(self) -> ssl.SSLContext:
+        return trust(self._ca_file)
+
     @abstractmethod
     def _send(self, request: httpx.Request) -> _Given:
         """Send a signed request and read the answer."""
@@ -191,13 +204,16 @@ class _Methods(ABC, Generic[_Given]):
 class LiveService(_Methods[Answer]):
     """Calls the API and waits for the answer. Use it as a context manager, or close it, to close its connections."""
 
-    @cached_property
     def _client(self) -> httpx.Client:
-        return httpx.Client(verify=self._trusted)
+        if self._scheme not in self._clients:
+            self._clients[self._scheme] = httpx.Client(verify=self._trust())
+        client: httpx.Client = self._clients[self._scheme]
+        return client
 
     def close(self) -> None:
         """Close the connections."""
-        self._client.close()
+        for one in self._clients.values():
+            one.close()
 
     def __enter__(self) -> Self:
         return self
@@ -209,7 +225,7 @@ class LiveService(_Methods[Answer]):
 
     def _send(self, request: httpx.Request) -> Answer:
         try:
-            return _read_answer(self._client.send(request))
+            return _read_answer(self._client().send(request))
         except httpx.HTTPError as error:
             raise _no_answer(request, error) from error
 
@@ -217,13 +233,16 @@ class LiveService(_Methods[Answer]):
 class AsyncLiveService(_Methods[Awaitable[Answer]]):
     """The same for asyncio."""
 
-    @cached_property
     def _client(self) -> httpx.AsyncClient:
-        return httpx.AsyncClient(verify=self._trusted)
+        if self._scheme not in self._clients:
+            self._clients[self._scheme] = httpx.AsyncClient(verify=self._trust())
+        client: httpx.AsyncClient = self._clients[self._scheme]
+        return client
 
     async def aclose(self) -> None:
         """Close the connections."""
-        await self._client.aclose()
+        for one in self._clients.values():
+            await one.aclose()
 
     async def __aenter__(self) -> Self:
         return self
@@ -235,7 +254,7 @@ class AsyncLiveService(_Methods[Awaitable[Answer]]):
 
     async def _send(self, request: httpx.Request) -> Answer:
         try:
-            return _read_answer(await self._client.send(request))
+            return _read_answer(await self._client().send(request))
         except httpx.HTTPError as error:
             raise _no_answer(request, error) from error
 

@@ -4,13 +4,12 @@ It never retries.
 """
 
 import asyncio
-import os
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from functools import cache, partial
+from functools import partial
 from ipaddress import ip_address
 from typing import NotRequired, Required, TypedDict
 
@@ -23,6 +22,7 @@ from streamferry.net.half_open import Ends
 from streamferry.net.proxy import ask_proxy
 from streamferry.net.race import Address, in_order, race, remember
 from streamferry.net.resolver import is_silent, look_up
+from streamferry.net.trust import Trust, client_context
 from streamferry.reasons import Code, Reason, ReasonCode, Value, system_reason
 
 #: Egress policy: may we connect to this IP address? Called after the name is resolved, with the very address used.
@@ -53,8 +53,8 @@ class DialOptions(TypedDict):
     """How peers are reached: keyword arguments that are passed through to ``dial_url``."""
 
     deadlines: Required[Deadlines]
-    #: Replaces :func:`client_context` for schemes with TLS.
-    tls: NotRequired[ssl.SSLContext | None]
+    #: Replaces ``client_context()`` for schemes with TLS.
+    tls: NotRequired[Trust | None]
     allow: NotRequired[AllowAddress | None]
     #: By which way, and what peers are told.
     options: NotRequired[PeerOptions]
@@ -67,19 +67,6 @@ _MAX_HOST_BYTES = 253
 _AGAIN_S = 2.5
 # Linux, ip(7): the port is chosen when connecting, so that one local address is good for more than 64 k connections.
 _IP_BIND_ADDRESS_NO_PORT = 24
-
-
-@cache
-def client_context(extra_ca_file: str | os.PathLike[str] | None = None) -> ssl.SSLContext:
-    """A TLS context that verifies peers against the system's authorities and those in ``extra_ca_file`` (PEM).
-
-    Made once per file, because reading the authorities takes 30 ms (measured), during which no stream moves.
-    Raises OSError when the file cannot be read or holds no certificate.
-    """
-    context = ssl.create_default_context()
-    if extra_ca_file is not None:
-        context.load_verify_locations(cafile=extra_ca_file)
-    return context
 
 
 async def dial(
@@ -256,6 +243,9 @@ def _bind_again(sock: socket.socket, again: Ends) -> None:
 
 async def _secure(sock: socket.socket, peer: str, host: str, tls: ssl.SSLContext, fence: Fence) -> Connection:
     try:
+        if isinstance(tls, Trust) and not tls.is_read:
+            # Not here: no stream would move meanwhile.
+            await asyncio.to_thread(tls.read)
         secured = tls.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
     except ValueError as error:  # The host is not a valid server name.
         raise OSError(str(error)) from None

@@ -7,7 +7,6 @@ event loop. ffmpeg does not retry here: it ends, and a relay's run decides.
 import os
 import re
 import signal
-import ssl
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import Protocol
@@ -26,6 +25,7 @@ from streamferry.net.ffmpeg_options import (
 )
 from streamferry.net.sandbox import Sandbox
 from streamferry.net.sealed_file import sealed_file
+from streamferry.net.trust import Trust
 from streamferry.reasons import Code, Reason, Value
 
 #: Ends a command whose FLV a live relay reads. Where one of two announced tracks is silent, the other is not kept
@@ -99,7 +99,7 @@ class Ffmpeg(Child):
         stdin_data: bytes | None = None,
         takes_stdin: bool = False,
         pipe_bytes: int | None = None,
-        tls: ssl.SSLContext | None = None,
+        tls: Trust | None = None,
         proxy: str = "",
         inherit: Sequence[int] = (),
         may_redirect: bool = True,
@@ -214,15 +214,10 @@ def _unless_talk(redact: Callable[[str], str]) -> Callable[[str], str]:
 
 
 @lru_cache(maxsize=4)
-def _trust_file(tls: ssl.SSLContext) -> int | None:
-    """The authorities of a context as a file in memory that children inherit; None if it names none itself.
+def _trust_file(tls: Trust) -> int | None:
+    """The authorities of a context as a file in memory that children inherit; None if none is named in a file.
 
     It stays open for the life of the process: there are as few contexts as settings.
     """
-    pem = authorities(tls)
+    pem = tls.authorities()
     return sealed_file(pem.encode()) if pem else None
-
-
-def authorities(tls: ssl.SSLContext) -> str:
-    """The authorities that a context has in addition to the system's, as PEM."""
-    return "".join(ssl.DER_cert_to_PEM_cert(der) for der in tls.get_ca_certs(binary_form=True))

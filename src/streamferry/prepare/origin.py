@@ -50,9 +50,12 @@ _PASSING_STATUSES = frozenset((408, 425, 429))
 _GONE_STATUSES = frozenset((404, 410, 451))
 
 
-def open_client(route: Route) -> httpx.AsyncClient:
-    """A client on that route. Reads the certificates of all authorities."""
-    return httpx.AsyncClient(**CLIENT_OPTIONS, **route.client_options(is_async=True))
+def open_client(route: Route, url: MediaUrl) -> httpx.AsyncClient:
+    """A client on that route. Reads the certificates of all authorities if the address has TLS."""
+    options = route.client_options(is_async=True)
+    if url.uses_tls:
+        options["verify"].read()
+    return httpx.AsyncClient(**CLIENT_OPTIONS, **options)
 
 
 async def version_of_http(client: httpx.AsyncClient, url: MediaUrl, route: Route = STRAIGHT) -> Version:

@@ -35,12 +35,9 @@ class Route:
         return asdict(self)
 
     def client_options(self, *, is_async: bool = False) -> dict[str, Any]:
-        """Keyword arguments for a client of httpx. Reads the system's authorities: 20 ms."""
-        import ssl
+        """Keyword arguments for a client of httpx."""
+        from streamferry.net.trust import Trust
 
-        context = ssl.create_default_context()
-        if self.authorities:
-            context.load_verify_locations(cadata=self.authorities)
         # Called for each request and answer, those after redirects included.
         hooks: dict[str, Callable[..., object]] = {"response": self._mark_answer}
         if self.headers:
@@ -48,7 +45,7 @@ class Route:
         called = {name: [_as_async(hook) if is_async else hook] for name, hook in hooks.items()}
         if self.buckets is not None:
             called.setdefault("request", []).append(self._signer(is_async=is_async))
-        return {"proxy": self.proxy or None, "verify": context, "event_hooks": called}
+        return {"proxy": self.proxy or None, "verify": Trust(pem=self.authorities), "event_hooks": called}
 
     def address(self, url: MediaUrl) -> str:
         """What a request for ``url`` is for: of an ``s3:`` address where its server has it."""

@@ -9,7 +9,6 @@ import asyncio
 import json
 import logging
 import os
-import ssl
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Callable
@@ -25,11 +24,12 @@ from streamferry.media.url import MediaUrl
 from streamferry.net.dial import AllowAddress, Deadlines
 from streamferry.net.disk import Disk
 from streamferry.net.egress_proxy import EgressProxy
-from streamferry.net.ffmpeg import authorities, ffmpeg_program
+from streamferry.net.ffmpeg import ffmpeg_program
 from streamferry.net.folders import EVERYWHERE, Folders
 from streamferry.net.process import child_environment
 from streamferry.net.s3 import Buckets
 from streamferry.net.sandbox import tell_missing
+from streamferry.net.trust import Trust
 from streamferry.prepare.budget import Budget
 from streamferry.prepare.cache import UNKEPT, Entry, default_root, entry_of, newest_whole_entry
 from streamferry.prepare.errors import (
@@ -81,7 +81,7 @@ class PreparedStore:
         max_bytes: int = DEFAULT_MAX_BYTES,
         ahead_bytes: int = DEFAULT_AHEAD_BYTES,
         allow: AllowAddress | None = None,
-        tls: ssl.SSLContext | None = None,
+        tls: Trust | None = None,
         folders: Folders = EVERYWHERE,
         reserve_bytes: int | None = None,
         buckets: Buckets | None = None,
@@ -101,7 +101,7 @@ class PreparedStore:
         self._budget = Budget(self._root, max_bytes, Disk(self._root, reserve_bytes), ahead_bytes)
         self._allow = allow
         self._egress_proxy: EgressProxy | None = None
-        self._authorities = authorities(tls) if tls is not None else ""
+        self._authorities = tls.beside if tls is not None else ""
         self._files: dict[Path, PreparedFile] = {}
         self._keepers: dict[PreparedFile, asyncio.Task[None]] = {}
         self._processes: dict[PreparedFile, Process] = {}
@@ -258,11 +258,11 @@ class PreparedStore:
         from streamferry.prepare.origin import version_of_http
 
         if options != NO_OPTIONS or url.scheme == "s3":
-            async with await asyncio.to_thread(_open_client, route) as client:
+            async with await asyncio.to_thread(_open_client, route, url) as client:
                 return await version_of_http(client, url, route)
         async with self._lock:
             if self._client is None:
-                self._client = await asyncio.to_thread(_open_client, route)
+                self._client = await asyncio.to_thread(_open_client, route, url)
         return await version_of_http(self._client, url)
 
     async def _route_to(self, url: MediaUrl, options: PeerOptions) -> Route:
@@ -385,8 +385,8 @@ class PreparedStore:
             raise PreparationRestarted(Code.CACHE_PREPARATION_DIED, status=await process.wait())
 
 
-def _open_client(route: Route) -> "AsyncClient":
-    # In a thread, and imported where it is needed: httpx takes 120 ms, and the certificates of all authorities 20 ms.
+def _open_client(route: Route, url: MediaUrl) -> "AsyncClient":
+    # In a thread, and imported where it is needed: httpx takes 120 ms, and the certificates of all authorities 40 ms.
     from streamferry.prepare.origin import open_client
 
-    return open_client(route)
+    return open_client(route, url)

@@ -1,21 +1,21 @@
 """How runs reach their peers: deadlines, trust and egress policy, the same for all runs of a process."""
 
-import ssl
 from dataclasses import dataclass, field
 
 from streamferry.media.peer_options import NO_OPTIONS, PeerOptions
-from streamferry.net.dial import AllowAddress, Deadlines, DialOptions, client_context
+from streamferry.net.dial import AllowAddress, Deadlines, DialOptions
+from streamferry.net.trust import Trust, client_context
 
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """One per process: a TLS context takes 20 ms to make and 1 MiB to keep.
+    """One per process: what a TLS context has read takes 1 MiB.
 
     ``tls`` is used for rtmps and https addresses. ``allow`` is called with each resolved IP address; None allows all.
     """
 
     deadlines: Deadlines = field(default_factory=Deadlines)
-    tls: ssl.SSLContext = field(default_factory=client_context)
+    tls: Trust = field(default_factory=client_context)
     allow: AllowAddress | None = None
 
     @classmethod

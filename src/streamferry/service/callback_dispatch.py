@@ -5,7 +5,7 @@ import asyncio
 from streamferry.config import Settings
 from streamferry.control.callbacks.dispatcher import Dispatcher
 from streamferry.control.callbacks.sender import Sender
-from streamferry.net.dial import client_context
+from streamferry.net.trust import client_context
 from streamferry.store import Store
 from streamferry.store.retention import Retention
 from streamferry.web.compat.callback_body import serialize

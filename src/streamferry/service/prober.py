@@ -13,6 +13,7 @@ from streamferry.net.dial import Deadlines
 from streamferry.net.egress_proxy import open_egress_proxy
 from streamferry.net.ffmpeg import ffmpeg_program
 from streamferry.net.process import child_environment
+from streamferry.net.trust import client_context
 from streamferry.prepare.route import Route
 from streamferry.reasons import Code, Reason
 from streamferry.tasks.errors import ProbeFailed, ProberBusy
@@ -33,7 +34,7 @@ class Prober:
         self._allow = decide_allow(Egress(settings.egress))
         self._folders = settings.folders
         self._buckets = settings.buckets
-        self._authorities = settings.ca_file.read_text() if settings.ca_file else ""
+        self._authorities = client_context(settings.ca_file).beside
         self._timeout_s = timeout_s
         self._places = asyncio.Semaphore(AT_ONCE)
         self._waiting = 0

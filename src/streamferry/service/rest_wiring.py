@@ -15,6 +15,7 @@ from streamferry.control.samples import Samples
 from streamferry.control.shared_calls import SharedCalls
 from streamferry.net.listening import ListenPorts
 from streamferry.net.s3 import split_place
+from streamferry.net.trust import client_context
 from streamferry.prepare.cache import UNKEPT, Entry, all_entries
 from streamferry.service.prober import Prober
 from streamferry.tasks.checks import AddressRules
@@ -59,7 +60,7 @@ def library_of(settings: Settings) -> Library:
     """The library where the settings say."""
     home: LibraryHome = LibraryFolder(settings.library_dir)
     if settings.library:
-        authorities = settings.ca_file.read_text() if settings.ca_file else ""
+        authorities = client_context(settings.ca_file).beside
         home = LibraryBucket(*split_place(settings.library), settings.buckets, authorities)
     return Library(home, settings.upload_mb * 1_000_000)
 

@@ -14,7 +14,6 @@ has to encode, it is started again. It never reconnects: a relay's run does, fro
 
 import asyncio
 import re
-import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -34,6 +33,7 @@ from streamferry.net.egress_proxy import EgressProxy, Forwarder
 from streamferry.net.ffmpeg import FLV_OUTPUT, Ffmpeg, SegmentWatch
 from streamferry.net.sandbox import ENCODING, Sandbox
 from streamferry.net.seccomp import Sockets
+from streamferry.net.trust import Trust
 from streamferry.reasons import Code
 from streamferry.source.flv import FlvReader
 from streamferry.source.live import SILENCE_S, ConnectionInlet, connection_broke
@@ -169,7 +169,7 @@ class FfmpegInput:
     #: How long to wait for the first media; None for a listener, which waits until somebody calls.
     open_s: float | None = OPEN_S
 
-    def start(self, treatment: Treatment, url: MediaUrl, tls: ssl.SSLContext | None) -> Ffmpeg:
+    def start(self, treatment: Treatment, url: MediaUrl, tls: Trust | None) -> Ffmpeg:
         """Start ffmpeg. Raises SourceReaderFailed."""
         looking = {
             "probesize": round(treatment.analyze_s * _PROBE_BYTES_A_SECOND),
@@ -287,7 +287,7 @@ async def open_ffmpeg(
     source: FfmpegInput,
     *,
     memory: FfmpegMemory | None = None,
-    tls: ssl.SSLContext | None = None,
+    tls: Trust | None = None,
     leftover: bytes = b"",
 ) -> FfmpegInlet:
     """Start ffmpeg on ``source`` and give its inlet once media comes; ``leftover`` is the beginning of its feed.

@@ -37,13 +37,13 @@ async def open_rtsp_by_ffmpeg(url: MediaUrl, memory: SourceMemory, **network: Un
         # A server may redirect it to any other host, by name.
         anywhere = Sandbox(sockets=Sockets.TCP_AND_NAMES, ports=None)
         source = FfmpegInput(_RTSP, anywhere, script=_script(url, options))
-        return await open_ffmpeg(url, source, memory=memory.children, tls=network.get("tls"))
+        return await open_ffmpeg(url, source, memory=memory.children)
     # ffmpeg reports a redirect and follows it at once: the sandbox lets it reach no other port.
     with as_source_errors():
         forwarder = await Forwarder(url.host, url.port, allow, network["deadlines"], way).open()
     reached = replace(url, host="127.0.0.1", port=forwarder.port)
     source = FfmpegInput(_RTSP, script=_script(reached, options), egress_proxy=forwarder, may_redirect=False)
-    return await open_ffmpeg(url, source, memory=memory.children, tls=network.get("tls"))
+    return await open_ffmpeg(url, source, memory=memory.children)
 
 
 async def open_srt(url: MediaUrl, memory: SourceMemory, **network: Unpack[DialOptions]) -> FfmpegInlet:

@@ -13,7 +13,8 @@ from streamferry.media.errors import PeerUnreachable
 from streamferry.net import dial as dialling
 from streamferry.net import race as races
 from streamferry.net import resolver
-from streamferry.net.dial import Deadlines, client_context, dial
+from streamferry.net.dial import Deadlines, dial
+from streamferry.net.trust import client_context
 
 SHORT = 0.05
 #: By so much a timer of uvloop may be early: it counts whole milliseconds.

@@ -11,6 +11,7 @@ from kit.http_files import HttpFiles
 from kit.unlike import make
 from streamferry.media.errors import SourceForbidden, SourceUnreachable
 from streamferry.media.url import MediaUrl
+from streamferry.net.trust import Trust
 from streamferry.prepare.store import PreparedStore
 
 ALLOWED, FORBIDDEN = "127.0.0.1", "127.0.0.2"
@@ -131,8 +132,7 @@ async def test_https_through_the_policy(folder: Path, tmp_path: Path) -> None:
     authority = trustme.CA()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("localhost").configure_cert(context)
-    trusting = ssl.create_default_context()
-    authority.configure_trust(trusting)
+    trusting = Trust(pem=authority.cert_pem.bytes().decode())
     with HttpFiles(folder, tls=context) as files:
         addresses = [files.url(name).replace(ALLOWED, "localhost") for name in ("ordinary.mp4", "hls.m3u8")]
         for number, address in enumerate(addresses):
