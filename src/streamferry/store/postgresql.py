@@ -15,8 +15,11 @@ from urllib.parse import urlencode
 import asyncpg
 import sqlalchemy as sa
 from asyncpg.exceptions import ClientConfigurationError, PostgresError, TargetServerAttributeNotMatched
+from sqlalchemy.dialects import registry
+from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 from sqlalchemy.dialects.postgresql.base import ischema_names
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.util import LRUCache
 
 from streamferry.store.address import PostgresAddress
 from streamferry.store.schema import Xid8
@@ -35,6 +38,8 @@ _RECYCLE_S = 300
 #: 08: connection exception. 25006: read only, as a primary that became a standby. 57P01 to 57P03: shut down, crashed,
 #: starting. 26000, 42P05: a pooler that was set to keep statements does so no longer.
 _GONE = ("08", "25006", "57P01", "57P02", "57P03", "26000", "42P05")
+#: The statements of all stores of this process, compiled.
+_COMPILED: LRUCache[Any, Any] = LRUCache(1000)
 
 
 def make_engine(
@@ -47,7 +52,7 @@ def make_engine(
 ) -> AsyncEngine:
     """The engine. ``give_up_s``: limit for a server that does not answer at all. None: no limit."""
     engine = create_async_engine(
-        "postgresql+asyncpg://",
+        "postgresql+streamferry://",
         async_creator=_Connector(address, _limits(lock_s, statement_s), give_up_s),
         hide_parameters=True,
         pool_size=connections,
@@ -55,6 +60,7 @@ def make_engine(
         pool_timeout=give_up_s or 3600,
         pool_recycle=_RECYCLE_S,
     )
+    engine.sync_engine.update_execution_options(compiled_cache=_COMPILED)
     sa.event.listen(engine.sync_engine, "checkout", _require_open)
     sa.event.listen(engine.sync_engine, "handle_error", _judge_error)
     return engine
@@ -68,6 +74,21 @@ def make_connector(address: PostgresAddress, *, give_up_s: float) -> Callable[[]
 def _limits(lock_s: float | None, statement_s: float | None) -> str:
     limits = {"lock_timeout": lock_s, "statement_timeout": statement_s}
     return "".join(f" SET LOCAL {name} = {limit * 1000:.0f};" for name, limit in limits.items() if limit is not None)
+
+
+class Dialect(PGDialect_asyncpg):
+    """Equal to any other, so that what was compiled for one engine serves all."""
+
+    supports_statement_cache = True
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self)
+
+    def __hash__(self) -> int:
+        return hash(type(self))
+
+
+registry.register("postgresql.streamferry", __name__, Dialect.__name__)
 
 
 class _Connector:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy.ext.compiler import compiles
 
-from streamferry.store import database, sqlite
+from streamferry.store import database, postgresql, sqlite
 from streamferry.tasks.times import to_ms
 
 
@@ -17,9 +17,14 @@ def standing_clock() -> Iterator[None]:
     ways = {"sqlite": database._now_on_sqlite, "postgresql": database._now_on_postgresql}
     for dialect in ways:
         compiles(database._DatabaseNow, dialect)(lambda *_, **__: f"CAST({now_ms} AS BIGINT)")
-    # Statements that were compiled with the other clock.
-    sqlite._COMPILED.clear()
+    _forget_compiled()
     yield
     for dialect, way in ways.items():
         compiles(database._DatabaseNow, dialect)(way)
-    sqlite._COMPILED.clear()
+    _forget_compiled()
+
+
+def _forget_compiled() -> None:
+    """Statements that were compiled with the other clock."""
+    for engines in (sqlite, postgresql):
+        engines._COMPILED.clear()
