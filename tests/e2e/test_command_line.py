@@ -147,7 +147,7 @@ def test_a_planted_key_is_nowhere(
         seen.update(map(programs.command_line, [running.pid, *programs.descendants(running.pid)]))
         return not running.is_running
 
-    wait_for("the end", look, START_S)
+    wait_for("the end", look, START_S, longest_pause_s=0.02)
     told = running.output + running.errors
     assert told
     child_lines = {line for line in seen if str(STREAMFERRY) not in line and line}

@@ -29,7 +29,7 @@ def vod(clip: Path, to: str, **values: object) -> TaskSpec:
 async def wait_state(actions: Actions, task_id: str, state: State, seconds: float = PATIENCE_S) -> None:
     async with asyncio.timeout(seconds):
         while (await actions.get_task(task_id)).state is not state:  # noqa: ASYNC110 -- another process
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.1)
 
 
 async def wait_claims(actions: Actions, task_id: str, count: int, seconds: float = PATIENCE_S) -> EventRecord:
@@ -39,4 +39,4 @@ async def wait_claims(actions: Actions, task_id: str, count: int, seconds: float
             claims = [event for event in await actions.list_feed(task_id) if event.kind == "claimed"]
             if len(claims) >= count:
                 return claims[count - 1]
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.1)

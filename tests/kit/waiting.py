@@ -1,4 +1,8 @@
-"""Waiting for what another process does: by looking often, with a deadline, never by sleeping a fixed time."""
+"""Waiting for what another process does: by looking often, with a deadline, never by sleeping a fixed time.
+
+Each look costs CPU, here and at who is asked, that others lack: who has waited long, or whose looks take long, looks
+less often.
+"""
 
 import socket
 import time
@@ -10,22 +14,35 @@ T = TypeVar("T")
 #: For how long is waited before something is said never to come. It says nothing of how soon it has to come: a process
 #: among four on two cores that have other work stands still for seconds.
 PATIENCE_S = 30.0
-_LOOK_EVERY = 0.02
+_LOOK_EVERY, _LONGEST_PAUSE_S = 0.02, 0.1
 #: What a start of our program may take. It costs 1.5 s of CPU for a relay, 5 s for a service, and a process among four
 #: on two cores gets half a second each second: 10 s. On a machine where others compute as well it was more than 60. Who
 #: waits sees at once when the program ends, so that only what hangs takes this long.
 START_S = 240.0
 
 
-def wait_for(what: str, look: Callable[[], T | None], seconds: float = PATIENCE_S) -> T:
-    """Call ``look`` until it gives something true and return that. AssertionError names ``what`` after the deadline."""
-    deadline = time.monotonic() + seconds
+def pause_s(waited_s: float, least_s: float, most_s: float) -> float:
+    """How long until the next look: a twentieth of what was waited, within these bounds."""
+    return min(most_s, max(least_s, waited_s / 20))
+
+
+def wait_for(
+    what: str, look: Callable[[], T | None], seconds: float = PATIENCE_S, *, longest_pause_s: float = _LONGEST_PAUSE_S
+) -> T:
+    """Call ``look`` until it gives something true and return that. AssertionError names ``what`` after the deadline.
+
+    ``longest_pause_s``: for who is to see what is there for a moment only.
+    """
+    began = time.monotonic()
     while True:
+        looked = time.monotonic()
         seen = look()
         if seen:
             return seen
-        assert time.monotonic() < deadline, f"waited {seconds} s in vain for {what}"
-        time.sleep(_LOOK_EVERY)
+        now = time.monotonic()
+        assert now < began + seconds, f"waited {seconds} s in vain for {what}"
+        for_look_s = min(10 * longest_pause_s, 2 * (now - looked))
+        time.sleep(max(pause_s(now - began, _LOOK_EVERY, longest_pause_s), for_look_s))
 
 
 def accepts(port: int) -> bool:
