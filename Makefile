@@ -28,10 +28,10 @@ demo: ## make a clip, relay it in a loop into a receiver, judge what arrived
 	@$(BIN)/streamferry demo $(ARGS)
 
 test: ## the whole test tree in random order, and lint
-	@scripts/venv.sh dev
-	@scripts/tools.sh
-	@# mypy has one thread, and takes a minute the first time: tests run beside it.
-	@mkdir -p build; $(MAKE) --no-print-directory lint >build/lint.log 2>&1 & lint=$$!; status=0; \
+	@# What has one thread goes on beside others: apt beside pip, and mypy, a minute the first time, beside the tests.
+	@scripts/tools.sh & tools=$$!; scripts/venv.sh dev || { wait $$tools; exit 1; }; mkdir -p build; \
+	$(MAKE) --no-print-directory lint >build/lint.log 2>&1 & lint=$$!; \
+	wait $$tools || { wait $$lint; exit 1; }; status=0; \
 	$(BIN)/python -m pytest --processes $(JOBS) --junitxml $(REPORT) $(IN_CI) $(ARGS) \
 	    || scripts/failed-again.sh $$? || status=$$?; \
 	wait $$lint || { cat build/lint.log; echo 'lint has failed' >&2; status=1; }; exit $$status

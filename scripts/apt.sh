@@ -2,6 +2,9 @@
 # Installs Debian packages as root, quietly, without a terminal, and without starting the servers among them.
 set -euo pipefail
 
+# One at a time: what venv.sh lacks, and what tools.sh does, may be wanted at once.
+exec 9<"$0"
+flock 9
 export DEBIAN_FRONTEND=noninteractive
 log=$(mktemp)
 policy=/usr/sbin/policy-rc.d

@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+import sysconfig
 import venv
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,25 +21,35 @@ _RUN_SECONDS = 60.0
 
 
 def python_with(requirement: str) -> Path:
-    """The interpreter of an environment with a package of PyPI, in the version asked for or the newest."""
+    """The interpreter of an environment with a package of PyPI, in the version asked for or the newest.
+
+    What a given version needs of others is the newest's. By itself an old one names releases for which there is nothing
+    but sources: to compile them took a minute of CPU, for parts of the SDK that are not called.
+    """
     home = _SDKS / requirement.replace("==", "-")
     python = home / "bin/python"
-    if not (home / ".installed").exists():
-        shutil.rmtree(home, ignore_errors=True)
-        # Our pip installs into it, and compiles nothing: of the hundreds of modules of an SDK few are imported.
-        venv.create(home, with_pip=False)
-        words = [
-            "-m",
-            "pip",
-            "--python",
-            str(python),
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-            "--no-compile",
-        ]
-        _install([sys.executable, *words, requirement], requirement, home)
+    if (home / ".installed").exists():
+        return python
+    name, _, version = requirement.partition("==")
+    newest = python_with(name).parents[1] if version else None
+    shutil.rmtree(home, ignore_errors=True)
+    # Our pip installs into it, and compiles nothing: of the hundreds of modules of an SDK few are imported.
+    venv.create(home, with_pip=False)
+    words = ["-m", "pip", "--python", str(python), "install", "--quiet", "--disable-pip-version-check", "--no-compile"]
+    wanted = [requirement]
+    if newest is None:
+        # What old ones are built with.
+        wanted.append("setuptools")
+    else:
+        (_packages(home) / "newest.pth").write_text(f"{_packages(newest)}\n")
+        wanted += ["--no-deps", "--no-build-isolation", "--ignore-installed"]
+    _install([sys.executable, *words, *wanted], requirement, home)
     return python
+
+
+def _packages(home: Path) -> Path:
+    """Where an environment has its packages."""
+    return Path(sysconfig.get_path("purelib", "venv", {"base": str(home)}))
 
 
 def node_with(package: str) -> Path:
