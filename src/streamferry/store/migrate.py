@@ -1,7 +1,7 @@
 """Brings a store to the current schema: Alembic, run from the program, with the migrations of this package.
 
-Alembic takes a third of a second to import, which most starts need not: there is nothing to do in a store that is
-current, and a new one in a file is made as ``schema`` has it. A test compares that with what the migrations make.
+Alembic takes a third of a second to import, and all migrations another, which most starts need not: there is nothing to
+do in a store that is current, and a new one is made as ``schema`` has it. A test compares that with what they make.
 
 A migration only adds, so that the program before it goes on beside it, starts anew, and can take over again: the store
 itself says from which schema on programs may work with it. One that takes something away has to raise that number.
@@ -12,6 +12,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from streamferry.store.beside_tables import STATEMENTS
 from streamferry.store.database import Store, lock_name
 from streamferry.store.schema import compatibility, metadata, task_group
 from streamferry.tasks.model import DEFAULT_GROUP
@@ -80,15 +81,16 @@ def _may_work(connection: sa.Connection, found: str | None, known: list[str]) ->
 
 def _bring(connection: sa.Connection, revision: str) -> None:
     found, known = _find_revision(connection), _revisions()
-    if revision == "head" and found is None and connection.dialect.name == "sqlite":
+    if revision == "head" and found is None:
         _make(connection, known[-1])
     elif revision != "head" or not (found == known[-1] or _may_work(connection, found, known)):
         _change(connection, revision)
 
 
 def _make(connection: sa.Connection, newest: str) -> None:
-    """A new store. PostgreSQL has more than ``schema`` says (a default that fills in a transaction's id)."""
     metadata.create_all(connection, checkfirst=False)
+    for statement in STATEMENTS if connection.dialect.name == "postgresql" else ():
+        connection.exec_driver_sql(statement)
     connection.execute(
         task_group.insert().values(name=DEFAULT_GROUP, project="default", tags="[]", deleted=False, created_ms=0)
     )

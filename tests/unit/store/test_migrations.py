@@ -26,21 +26,33 @@ async def test_migrations_and_schema_agree(store: Store) -> None:
         assert await connection.run_sync(difference) == []
 
 
-async def test_a_new_store_is_what_the_migrations_make(tmp_path: Path) -> None:
-    """Made at once, or by each migration in turn: the same tables, columns, keys, indexes and rows."""
-    newest = sorted(Path(schema_module.__file__).parent.glob("migrations/versions/v[0-9]*.py"))[-1].name[1:5]
-    made, migrated = [await _described(tmp_path, revision) for revision in ("head", newest)]
-    assert len(made) == len(metadata.tables) + 1
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+async def test_a_new_store_is_what_the_migrations_make(
+    tmp_path: Path, database: str, request: pytest.FixtureRequest
+) -> None:
+    """Made at once, or by each migration in turn: the same tables, columns, keys, indexes, triggers and rows."""
+    newest = sorted(_versions())[-1].name[1:5]
+    described = []
+    for revision in ("head", newest):
+        url = sqlite_url(tmp_path / f"{revision}.db")
+        if database == "postgresql":
+            url = request.getfixturevalue("postgresql_server").database()
+        described.append(await _described(url, revision))
+    made, migrated = described
+    assert len(made) == len(metadata.tables) + 1 + (database == "postgresql")
     assert made == migrated
 
 
-async def _described(folder: Path, revision: str) -> dict[str, object]:
-    store = Store(sqlite_url(folder / f"{revision}.db"), Seal(Fernet.generate_key().decode()))
+async def _described(url: str, revision: str) -> dict[str, object]:
+    store = Store(url, Seal(Fernet.generate_key().decode()))
     await migrate(store, revision)
 
     def describe(connection: sa.Connection) -> dict[str, object]:
         found = sa.inspect(connection)
-        return {
+        beside: dict[str, object] = {}
+        if not store.is_file:
+            beside["beside the tables"] = [connection.execute(sa.text(one)).all() for one in _BESIDE]
+        return beside | {
             name: {
                 "columns": sorted(
                     (one["name"], str(one["type"]), one["nullable"], _default_of(one), one["primary_key"])
@@ -60,6 +72,13 @@ async def _described(folder: Path, revision: str) -> dict[str, object]:
         described = await connection.run_sync(describe)
     await store.aclose()
     return described
+
+
+#: Triggers and functions of a store in PostgreSQL.
+_BESIDE = (
+    "SELECT pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal ORDER BY 1",
+    "SELECT pg_get_functiondef(oid) FROM pg_proc WHERE pronamespace = 'public'::regnamespace ORDER BY 1",
+)
 
 
 def _default_of(column: Mapping[str, Any]) -> str:
@@ -105,7 +124,7 @@ async def test_the_program_before_can_go_on_beside_a_newer_store(tmp_path: Path)
     does not know of. If this fails, that is to be the newest: in the migration, and in ``OLDEST``.
     """
     newest = max(path.name[1:5] for path in _versions())
-    tables = [(await _described(tmp_path, revision)) for revision in (OLDEST, newest)]
+    tables = [await _described(sqlite_url(tmp_path / f"{one}.db"), one) for one in (OLDEST, newest)]
     for name, old in tables[0].items():
         assert name in tables[1], f"table {name} is gone"
         known = {column[0] for column in old["columns"]}  # type: ignore[index]
