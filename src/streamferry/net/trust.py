@@ -9,7 +9,7 @@ _NOWHERE = f"{os.devnull}/nowhere"
 
 
 class Trust(ssl.SSLContext):
-    """A TLS context of clients, as Python's default one, that reads the system's authorities when a peer is to be judged.
+    """A TLS context of clients, as Python's default one, that reads the system's authorities before it judges a peer.
 
     They may be a file of 150 certificates, which takes 20 to 40 ms and a mebibyte. Most processes meet no such peer.
     """

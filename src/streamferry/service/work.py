@@ -7,9 +7,9 @@ from collections.abc import Callable, Coroutine
 
 from streamferry import __version__
 from streamferry.control.store_ledger import StoreLedger
-from streamferry.net.trust import client_context
 from streamferry.net.ffmpeg import share_ffmpeg
 from streamferry.net.listening import ListenPorts
+from streamferry.net.trust import client_context
 from streamferry.prepare.home import Home
 from streamferry.prepare.store import PreparedStore
 from streamferry.relay.host import RelayHost

@@ -69,7 +69,7 @@ def test_where_nothing_has_tls_nothing_is_read() -> None:
 async def test_for_an_origin_over_https_they_are_read_where_no_stream_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """As its client is opened, in a thread."""
     read: list[Trust] = []
-    monkeypatch.setattr(Trust, "read", read.append)
+    monkeypatch.setattr(Trust, "read", lambda self: read.append(self))
     for address, count in (("http://h.example/a.mp4", 0), ("https://h.example/a.mp4", 1)):
         await open_client(Route(), MediaUrl.parse(address)).aclose()
         assert len(read) == count

@@ -55,7 +55,7 @@ async def _described(url: str, revision: str) -> dict[str, object]:
         return beside | {
             name: {
                 "columns": sorted(
-                    (one["name"], str(one["type"]), one["nullable"], _default_of(one), one["primary_key"])
+                    (one["name"], str(one["type"]), one["nullable"], _default_of(one), one.get("primary_key"))
                     for one in found.get_columns(name)
                 ),
                 "key": found.get_pk_constraint(name),
