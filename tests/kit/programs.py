@@ -28,6 +28,10 @@ _FORKS = Forks(
     *("streamferry.cli.commands", "streamferry.cli.serve", "streamferry.cli.relay"),
     *("streamferry.service.assembly", "streamferry.service.work"),
     *("asyncpg", "sqlalchemy.dialects.postgresql.asyncpg", "sqlalchemy.dialects.sqlite.aiosqlite"),
+    # What each imports when it begins.
+    *("streamferry.store.postgresql", "streamferry.store.listening", "streamferry.service.doubtful", "certifi"),
+    *("httpcore", "nicegui.ui_run_with", "uvicorn.lifespan.on", "uvicorn.protocols.websockets.auto"),
+    *("streamferry.cli.examples", "streamferry.service.log", "starlette.middleware.gzip", "encodings.idna"),
     program=STREAMFERRY,
 )
 _SEARCH = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"))

@@ -9,8 +9,8 @@ from streamferry.client.trust import NOBODY
 def visitor(base: str, *, language: str = "en") -> httpx.Client:
     """Somebody who is not signed in, and who reads pages in that language."""
     headers = {"accept": "text/html", "accept-language": language, "origin": base.rstrip("/")}
-    options = {"headers": headers, "trust_env": False, "timeout": PATIENCE_S, "verify": NOBODY}
-    return httpx.Client(base_url=f"{base}dashboard/", **options)
+    base_url = f"{base}dashboard/"
+    return httpx.Client(base_url=base_url, headers=headers, trust_env=False, timeout=PATIENCE_S, verify=NOBODY)
 
 
 def send_form(client: httpx.Client, key: str, secret: str) -> httpx.Response:

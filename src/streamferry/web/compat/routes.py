@@ -12,7 +12,7 @@ import logging
 import time
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from functools import partial
+from functools import cache, partial
 from typing import Any, NoReturn
 
 from fastapi import APIRouter
@@ -303,6 +303,7 @@ def _check_texts(value: object) -> None:
             _check_texts(one)
 
 
+@cache
 def _openapi(method: str) -> dict[str, Any]:
     """One path carries all actions: their names and bodies, for the OpenAPI document."""
     operations = {name: one for name, one in OPERATIONS.items() if method in one.methods}
