@@ -25,7 +25,7 @@ from streamferry.wire.rtmp.chunk import ChunkReader, Message
 from streamferry.wire.rtmp.message import MessageType, parse_command, parse_status, tags_of_message
 from streamferry.wire.rtmp.session import ClientSession, Purpose, ServerSession
 from streamferry.wire.rtsp.auth import Authenticator, parse_challenges
-from streamferry.wire.rtsp.message import MessageReader, Piece
+from streamferry.wire.rtsp.message import MessageReader, Piece, interleaved
 from streamferry.wire.rtsp.playing import Playing
 from streamferry.wire.rtsp.sdp import parse_description
 from streamferry.wire.rtsp.tracks import PictureTrack, SoundTrack, chosen, parameter_sets
@@ -116,15 +116,15 @@ def read_playlist(data: bytes) -> None:
 def read_rtp(data: bytes) -> None:
     """Packets of a picture and of sound as they come in datagrams: lost, late and damaged. A byte each for its channel,
     two for its size."""
-    playing, at, now = Playing(1), 0, 0.0
-    for number, media in enumerate(chosen(_CAMERA.media)):
-        make = PictureTrack if media.kind == "video" else SoundTrack
-        playing.add(make(media, playing.tags, is_ordered=False), 2 * number)
-    while at + 3 <= len(data):
+    (playing, one_by_one), at, now = (_camera(is_ordered=False) for _ in range(2)), 0, 0.0
+    while at + 3 <= len(data) and not playing.unsupported:
         size = int.from_bytes(data[at + 1 : at + 3])
-        playing.take(data[at] & 3, data[at + 3 : at + 3 + size], now)
+        channel, packet = data[at] & 3, data[at + 3 : at + 3 + size]
+        playing.read_packets(interleaved(channel, packet), now)
+        one_by_one.take(channel, packet, now)
         at, now = at + 3 + size, now + 0.01
-    playing.reports(now)
+    assert playing.tags == one_by_one.tags
+    assert playing.reports(now) == one_by_one.reports(now)
     assert sum(len(body) for _, _, body in playing.tags) <= 6 * len(data) + 1024
 
 
@@ -172,7 +172,9 @@ def read_as_preview(data: bytes) -> None:
 
 def read_rtsp(data: bytes) -> None:
     """What a camera sends, whole and in two parts: messages, and packets of a picture and of sound."""
-    assert _outcome(_pieces_and_tags, data) == _outcome(_pieces_and_tags, data, len(data) // 2)
+    outcome = _outcome(_tags_of_pieces, data)
+    for cut in (0, len(data) // 2):
+        assert _outcome(_tags_where_they_lie, data, cut) == outcome
     for media in chosen(parse_description(data).media):
         parameter_sets(media)
     for challenge in parse_challenges(data.decode("utf-8", "replace")):
@@ -224,17 +226,35 @@ def _flv_tags(pieces: list[bytes]) -> list[Tag]:
     return [(tag_type, stamp_ms, bytes(body)) for tag_type, stamp_ms, body in tags]
 
 
-def _pieces_and_tags(pieces: list[bytes]) -> list[tuple[int, ...]]:
-    reader, playing = MessageReader(), Playing(1)
+def _camera(*, is_ordered: bool) -> Playing:
+    playing = Playing(1)
     for number, media in enumerate(chosen(_CAMERA.media)):
         make = PictureTrack if media.kind == "video" else SoundTrack
-        playing.add(make(media, playing.tags, is_ordered=False), 2 * number)
+        playing.add(make(media, playing.tags, is_ordered=is_ordered), 2 * number)
+    return playing
+
+
+def _tags_of_pieces(pieces: list[bytes]) -> list[tuple[int, ...]]:
+    """What a camera sends, packet by packet."""
+    reader, playing = MessageReader(), _camera(is_ordered=True)
+    reader.channels = playing.channels
     found: list[Piece] = []
     for piece in pieces:
         reader.feed(piece, found)
-    for number, one in enumerate(found):
-        if isinstance(one, tuple):
-            playing.take(one[0], one[1], number / 100)
+    for one in found:
+        if isinstance(one, tuple) and not playing.unsupported:
+            playing.take(*one, 0.0)
+    return [(kind, stamp, len(body), crc32(body)) for kind, stamp, body in playing.tags]
+
+
+def _tags_where_they_lie(pieces: list[bytes]) -> list[tuple[int, ...]]:
+    """The same, as a session reads it."""
+    reader, playing = MessageReader(), _camera(is_ordered=True)
+    reader.channels = playing.channels
+    for piece in pieces:
+        playing.read(reader, piece, 0.0)
+        if playing.unsupported:
+            break
     return [(kind, stamp, len(body), crc32(body)) for kind, stamp, body in playing.tags]
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 from random import Random
 from types import ModuleType
 
-from kit.rtp import RtpClip
+from kit.rtp import RtpClip, RtpSender
 from streamferry.media.enhanced import tag_kind
 from streamferry.media.tag import KEYFRAME, START, Tag
 from streamferry.wire.amf0 import EcmaArray, serialize_amf0
@@ -71,14 +71,31 @@ def camera() -> bytes:
     return answer + b"".join(interleaved(channel, one.data) for channel, one in clip.packets()[:6])
 
 
+def small_pictures() -> list[tuple[int, bytes]]:
+    """Channels and packets of twelve pictures, each a message and a slice in three parts, with sound between them."""
+    picture, sound = RtpSender(96, 90_000), RtpSender(97, 48_000, source=0x55667788)
+    packets: list[tuple[int, bytes]] = []
+    for number in range(12):
+        at_s, kind = number / 25, 1 if number % 6 else 5
+        picture.add(at_s, at_s, b"\x06\x01" + bytes(16), marker=False)
+        for part in (0x80, 0, 0x40):
+            picture.add(at_s, at_s, bytes((0x7C, part | kind)) + b"\x9a" * 20, marker=part == 0x40)
+        sound.add(at_s, at_s, b"\0\x20\0\x50\0\x50" + b"s" * 20, marker=True)
+        packets += [(0, one.data) for one in picture.packets[-4:]] + [(2, sound.packets[-1].data)]
+    return packets
+
+
 def datagrams() -> bytes:
     """The packets of a clip as ``read_rtp`` takes them, with a report and a goodbye."""
     clip = RtpClip(VECTORS / "clip.flv", aggregate=True)
     packets = [(channel, one.data) for channel, one in clip.packets()[:12]]
     packets[4:4] = [(1, clip.video.report(0.1, 1000.0)), (3, clip.audio.report(0.1, 1000.0))]
-    return b"".join(
-        bytes((number,)) + len(data).to_bytes(2) + data for number, data in [*packets, (1, clip.video.bye())]
-    )
+    return as_datagrams([*packets, (1, clip.video.bye())])
+
+
+def as_datagrams(packets: list[tuple[int, bytes]]) -> bytes:
+    """As ``read_rtp`` takes them."""
+    return b"".join(bytes((number,)) + len(data).to_bytes(2) + data for number, data in packets)
 
 
 def packed_audio(flv: bytes) -> bytes:
@@ -175,12 +192,12 @@ def seeds(target: ModuleType) -> list[bytes]:
         "read_chunks": [publish[HANDSHAKE_BYTES:], play[HANDSHAKE_BYTES:]],
         "read_as_server": [publish],
         "read_as_client": [play],
-        "read_rtsp": [camera()],
+        "read_rtsp": [camera(), b"".join(interleaved(*one) for one in small_pictures())],
         "read_mp4": [fragmented(clip)],
         "read_ts": [transport(clip)],
         "read_playlist": [PLAYLIST, MASTER],
         "read_packed_audio": [packed_audio(clip)],
-        "read_rtp": [datagrams()],
+        "read_rtp": [datagrams(), as_datagrams(small_pictures())],
         "read_as_preview": [
             clip[FLV_HEADER_BYTES:],
             serialize_tag(9, 0, HEVC) + serialize_tag(9, 0, b"\x93hvc1frame") + serialize_tag(9, 0, b"\xa3hvc1frame"),

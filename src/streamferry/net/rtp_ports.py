@@ -6,9 +6,11 @@ What comes from another address than the server's is thrown away: anyone can sen
 import socket
 from contextlib import suppress
 
+from streamferry.wire.rtsp.message import PACKET_HEAD_BYTES, interleaved_head
+
 # Half a second of 60 Mbps; the kernel grants what its limit allows.
 _BUFFER_BYTES = 2 << 20
-_MAX_DATAGRAM_BYTES = 65536
+_MAX_DATAGRAM_BYTES = 65535
 _TRIES = 60
 #: Datagrams taken at a time, so that one track's backlog cannot delay the beat.
 _MAX_DATAGRAMS = 2000
@@ -26,21 +28,27 @@ class RtpPorts:
         self.server = ""
         self.server_ports = (0, 0)
 
-    def receive(self, buffer: memoryview, out: list[tuple[int, bytes]]) -> int:
-        """Append what is there: 0 for packets or 1 for reports, and the bytes. Returns their number. Raises OSError."""
-        count = 0
+    def receive_into(self, view: memoryview, channel: int) -> int:
+        """Put what is there into ``view``, one after another as packets are interleaved with messages; the bytes of it.
+
+        ``channel``: of packets; reports are of the next. Raises OSError.
+        """
+        end = 0
         for number, sock in enumerate(self._sockets):
             for _ in range(_MAX_DATAGRAMS):
+                begin = end + PACKET_HEAD_BYTES
+                if len(view) - begin < _MAX_DATAGRAM_BYTES:
+                    break
                 try:
-                    size, sender = sock.recvfrom_into(buffer[:_MAX_DATAGRAM_BYTES])
+                    size, sender = sock.recvfrom_into(view[begin:], _MAX_DATAGRAM_BYTES)
                 except BlockingIOError:
                     break
                 except ConnectionRefusedError:  # Of what was sent before: the server has closed its port.
                     continue
                 if sender[0] == self.server:
-                    count += size
-                    out.append((number, bytes(buffer[:size])))
-        return count
+                    view[end:begin] = interleaved_head(channel + number, size)
+                    end = begin + size
+        return end
 
     def send(self, number: int, data: bytes) -> None:
         """Send to the server's port for packets (0) or reports (1), if it named one; what cannot be sent is lost."""

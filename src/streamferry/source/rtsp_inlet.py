@@ -52,8 +52,6 @@ class RtspInlet:
         self._playing = playing
         self._clock = asyncio.get_running_loop().time
         self._began_at = self._clock()
-        self._pieces: list[Piece] = link.early
-        self._datagrams: list[tuple[int, bytes]] = []
         self._unsent = b""
         self._keeps_by = "GET_PARAMETER"
         if link.methods and "GET_PARAMETER" not in link.methods:
@@ -104,19 +102,18 @@ class RtspInlet:
             self._encoder.close()
 
     def _receive(self, scratch: memoryview) -> int:
-        link, playing, pieces = self._link, self._playing, self._pieces
+        link, playing = self._link, self._playing
         now, began_at = self._clock() - self._began_at, time.perf_counter()
         received = 0
         try:
+            if link.early:
+                self._take_early(link.early, now)
             while True:
                 count = link.connection.recv_into(scratch[:_STRETCH_BYTES])
                 if count:
                     received += count
-                    link.reader.feed(bytes(scratch[:count]), pieces)
-                messages = playing.take_all(pieces, now)
-                pieces.clear()
-                for message in messages:
-                    self._hear(message)
+                    for message in playing.read(link.reader, scratch[:count], now):
+                        self._hear(message)
                 # Tiny packets take long: the others wait no longer than for an ordinary pull.
                 if (
                     count != _STRETCH_BYTES
@@ -138,15 +135,21 @@ class RtspInlet:
             raise NeedsFfmpeg(Code.SOURCE_NEEDS_ENCODING, codec=playing.unsupported)
         return received
 
+    def _take_early(self, pieces: list[Piece], now: float) -> None:
+        """What came before the session played."""
+        for piece in pieces:
+            if isinstance(piece, Message):
+                self._hear(piece)
+            else:
+                self._playing.take(*piece, now)
+        pieces.clear()
+
     def _receive_datagrams(self, scratch: memoryview, now: float) -> int:
-        received, datagrams = 0, self._datagrams
+        received = 0
         for track in self._link.tracks:
-            if track.ports is None:
-                continue
-            received += track.ports.receive(scratch, datagrams)
-            for number, data in datagrams:
-                self._playing.take(track.channel + number, data, now)
-            datagrams.clear()
+            if track.ports is not None and (count := track.ports.receive_into(scratch, track.channel)):
+                self._playing.read_packets(bytes(scratch[:count]), now)
+                received += count
         return received
 
     def _hear(self, message: Message) -> None:

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from kit.rtp import RtpClip, frames_of, headers_of
 from streamferry.media.tag import AUDIO, VIDEO
 from streamferry.wire.codecs import UnsupportedCodec
+from streamferry.wire.rtsp.message import MessageReader, interleaved
 from streamferry.wire.rtsp.plain_sound import MAX_WAITING_BYTES, PlainSoundTrack
 from streamferry.wire.rtsp.playing import Playing
-from streamferry.wire.rtsp.rtcp import REPORT_TYPES
 from streamferry.wire.rtsp.rtp import HELD_PACKETS
 from streamferry.wire.rtsp.sdp import parse_description
 from streamferry.wire.rtsp.tracks import PictureTrack, SoundTrack, chosen
@@ -278,15 +278,15 @@ def test_mutated_packets_raise_nothing_and_end(clip_files, seed):
 
 @settings(max_examples=40, deadline=None)
 @given(seed=st.integers(0, 1 << 32))
-def test_packets_that_go_on_with_a_unit_may_be_read_at_once(clip_files, seed):
-    """The same tags and counts as one by one, whatever is lost, comes twice, is damaged or lies between them."""
+def test_packets_may_be_read_where_they_lie(clip_files, seed):
+    """The same tags and counts as one by one, whatever is lost, comes twice, is damaged, cut or lies between them."""
     chance = random.Random(seed)
-    clip = clip_files(chance.choice(("h264_bframes", "hevc", "heavy")))
+    clip = clip_files(chance.choice(("h264_bframes", "hevc", "heavy")), chance.choice((0, 0, 1, 2)))
     is_ordered = chance.random() < 0.5
     at_once, one_by_one = (session(clip.description(), is_ordered=is_ordered) for _ in range(2))
     packets = [(channel, bytearray(one.data)) for channel, one in clip.packets()[:600]]
     for at in chance.sample(range(1, len(packets)), chance.choice((0, 3, 30))):
-        what = chance.choice(("lost", "twice", "swapped", "byte", "marker", "short", "report", "other channel"))
+        what = chance.choice(("lost", "twice", "swapped", "byte", "marker", "short", "long", "report", "other channel"))
         channel, data = packets[at]
         if what == "lost":
             data.clear()
@@ -295,38 +295,57 @@ def test_packets_that_go_on_with_a_unit_may_be_read_at_once(clip_files, seed):
         elif what == "swapped":
             packets[at - 1], packets[at] = packets[at], packets[at - 1]
         elif what == "byte" and data:
-            data[chance.randrange(min(16, len(data)))] ^= 1 << chance.randrange(8)
+            data[chance.randrange(min(20, len(data)))] ^= 1 << chance.randrange(8)
         elif what == "marker" and len(data) > 1:
             data[1] ^= 0x80
         elif what == "short":
             del data[chance.randrange(20) :]
+        elif what == "long":
+            data += bytes(chance.choice((1, 3000)))
         elif what == "report":
             packets[at] = channel, bytearray(clip.video.report(1.0, 1e9))
         else:
             packets[at] = chance.randrange(4), data
-    begin = 0
+    begin, reader = 0, MessageReader()
     while begin < len(packets):
         end = begin + chance.choice((1, 2, 30, 200))
         pieces = [(channel, bytes(data)) for channel, data in packets[begin:end]]
-        at_once.take_all(pieces, begin * 0.004)
-        unsupported = ""
-        try:
-            for channel, data in pieces:
-                receive = one_by_one._receivers.get(channel)
-                if receive is not None and not (len(data) > 1 and data[1] in REPORT_TYPES):
-                    receive(data, begin * 0.004)
-                else:
-                    one_by_one.take(channel, data, begin * 0.004)
-        except UnsupportedCodec as error:
-            unsupported = str(error)
-        assert at_once.unsupported == unsupported
-        if unsupported:
+        stream = b"".join(interleaved(*piece) for piece in pieces)
+        if chance.random() < 0.1:
+            stream = b"OPTIONS * RTSP/1.0\r\nCSeq: 1\r\n\r\n" + stream
+        cut = chance.choice((0, chance.randrange(len(stream) + 1)))
+        heard = at_once.read(reader, stream[:cut], begin * 0.004) + at_once.read(reader, stream[cut:], begin * 0.004)
+        assert [one.method for one in heard] == ["OPTIONS"] * stream.startswith(b"O")
+        for channel, data in pieces:
+            one_by_one.take(channel, data, begin * 0.004)
+            if one_by_one.unsupported:
+                break
+        assert at_once.unsupported == one_by_one.unsupported
+        if at_once.unsupported:
             return
         assert at_once.tags == one_by_one.tags
         begin = end
     for one, other in zip(at_once._channels.values(), one_by_one._channels.values(), strict=True):
         found, wanted = one.track.receiver, other.track.receiver
         assert (found.highest, found.lost, found.first) == (wanted.highest, wanted.lost, wanted.first)
+        assert found.jitter == wanted.jitter
+
+
+@pytest.mark.parametrize("name", ["heavy", "hevc"])
+@pytest.mark.parametrize("is_ordered", [True, False])
+def test_an_ordinary_stream_is_read_where_it_lies(clips, monkeypatch, name, is_ordered):
+    """From the sixth picture on: then its markers are believed."""
+    one_by_one = []
+    put = PictureTrack.put
+    monkeypatch.setattr(PictureTrack, "put", lambda track, *packet: one_by_one.append(packet) or put(track, *packet))
+    clip = RtpClip(clips(name, ".flv"))
+    last_picture_told(clip)
+    playing = session(clip.description(), is_ordered=is_ordered)
+    stream = b"".join(interleaved(channel, one.data) for channel, one in clip.packets())
+    playing.read(MessageReader(), stream, 0.0)
+    assert len(frames_of(playing.tags, VIDEO)) == len(clip.pictures)
+    # The last packet is too short for a unit.
+    assert len({stamp for _, stamp, *_ in one_by_one[:-1]}) <= 6
 
 
 @pytest.fixture(scope="module")
@@ -335,7 +354,8 @@ def clip_files(tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("rtp")
     made = ClipFactory(folder, folder / "made")
-    return cache(lambda name: RtpClip(made(name, ".flv")))
+    forms = ({}, {"aggregate": True}, {"marker_on_each": True, "repeat_sets": True})
+    return cache(lambda name, form=0: RtpClip(made(name, ".flv"), **forms[form]))
 
 
 def audio(rtpmap, fmtp=""):

@@ -110,13 +110,15 @@ class AacUnits:
             at += size
 
     def _sizes(self, head: bytes, left: int) -> list[int]:
-        if self._is_usual:
-            words = [head[at] << 8 | head[at + 1] for at in range(0, min(left // 8, len(head) - 1), 2)]
-            if any(word & 7 for word in words):
-                raise ValueError("interleaved")
-            return [word >> 3 for word in words[:_MAX_UNITS]]
-        bits = BitReader(head)
         sizes: list[int] = []
+        if self._is_usual:
+            for at in range(0, min(left // 8, len(head) - 1, 2 * _MAX_UNITS), 2):
+                word = head[at] << 8 | head[at + 1]
+                if word & 7:
+                    raise ValueError("interleaved")
+                sizes.append(word >> 3)
+            return sizes
+        bits = BitReader(head)
         index_bits = self._index_bits
         while left >= self._size_bits + index_bits and len(sizes) < _MAX_UNITS:
             sizes.append(bits.read(self._size_bits))

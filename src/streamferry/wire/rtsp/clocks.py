@@ -41,10 +41,8 @@ class TrackClock:
     def ticks(self, stamp: int, now: float) -> int:
         """Where a stamp of 32 bits lies; ``now``: when its packet came, in s since the session began."""
         whole = self._wrap.unwrap(stamp)
-        if self._zero is not None:
-            passed_s = (whole - self._last) / self.rate_hz
-            if abs(passed_s - (now - self._last_at)) > _BREAK_S:
-                self.restart()
+        if self._zero is not None and abs((whole - self._last) / self.rate_hz - (now - self._last_at)) > _BREAK_S:
+            self.restart()
         if self._zero is None:
             self._zero = whole, (now + _START_S) * TICKS
             if self._early_report is not None:
@@ -53,7 +51,8 @@ class TrackClock:
             most = abs(whole - self._last) * TICKS / self.rate_hz * _SLEW
             self._shift += max(-most, min(self._target - self._shift, most))
         self._last, self._last_at, self._has_given = whole, now, True
-        return int(self._lay(whole) + self._shift)
+        zero, at = self._zero
+        return int(at + (whole - zero) * TICKS / self.rate_hz + self._shift)
 
     @property
     def is_placed(self) -> bool:

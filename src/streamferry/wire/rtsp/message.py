@@ -8,8 +8,9 @@ Specification: RFC 2326, 4 to 7 (messages), 10.12 (interleaved packets), 12 (hea
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from struct import Struct
 
 from streamferry.media.errors import RemoteProtocolError
 from streamferry.reasons import Code
@@ -20,14 +21,16 @@ MAX_BODY_BYTES = 64 << 10
 #: Bytes in a row that belong to no message.
 MAX_STRANGE_BYTES = 1 << 18
 _MAX_FIELDS = 100
-_PACKET = 0x24
-_PACKET_HEAD_BYTES = 4
+#: What a packet begins with; a channel and a size follow.
+PACKET = 0x24
+PACKET_HEAD_BYTES = 4
 _RESPONSE = b"RTSP/"
 #: What servers may ask of a client.
 _METHODS = (
     *(b"OPTIONS", b"ANNOUNCE", b"GET_PARAMETER", b"SET_PARAMETER", b"REDIRECT", b"TEARDOWN", b"PLAY_NOTIFY"),
     *(b"DESCRIBE", b"SETUP", b"PLAY", b"PAUSE", b"RECORD"),
 )
+_pack_head = Struct(">BBH").pack
 # The longest of what a message begins with, and a blank.
 _LOOK_BYTES = 16
 # What may begin where bytes that belong to nothing end, and the line ends between messages.
@@ -55,6 +58,9 @@ class Message:
 
 #: What a reader gives: a message, or the channel of a packet and its bytes.
 Piece = Message | tuple[int, bytes]
+#: Takes the packets that lie in bytes from a place on, as far as they are whole and it knows their channels. Returns
+#: where something else is.
+TakePackets = Callable[[bytes, int], int]
 
 
 def serialize_request(method: str, url: str, fields: Mapping[str, str]) -> bytes:
@@ -71,9 +77,14 @@ def serialize_response(request: Message, status: int, phrase: str, fields: Mappi
     return f"RTSP/1.0 {status} {phrase}\r\n{number}{head}\r\n".encode()
 
 
+def interleaved_head(channel: int, size: int) -> bytes:
+    """What comes before a packet of so many bytes between messages."""
+    return _pack_head(PACKET, channel, size)
+
+
 def interleaved(channel: int, packet: bytes) -> bytes:
     """A packet as it is sent between messages."""
-    return b"$" + bytes((channel,)) + len(packet).to_bytes(2) + packet
+    return interleaved_head(channel, len(packet)) + packet
 
 
 class MessageReader:
@@ -90,14 +101,16 @@ class MessageReader:
         #: Bytes passed over.
         self.skipped_bytes = 0
 
-    def feed(self, data: bytes, out: list[Piece]) -> None:
-        """Append what has come as a whole now."""
-        if self._rest:
-            data = self._rest + data
+    def feed(self, received: bytes | memoryview, out: list[Piece], take: TakePackets | None = None) -> None:
+        """Append what has come as a whole now, except packets that ``take`` takes."""
+        data = b"".join((self._rest, received))
         at, size, channels = 0, len(data), self.channels
         while at < size:
-            if self._message is None and data[at] == _PACKET:
-                begin = at + _PACKET_HEAD_BYTES
+            if self._message is None and data[at] == PACKET:
+                if take is not None and (following := take(data, at)) > at:
+                    at, self._strange = following, 0
+                    continue
+                begin = at + PACKET_HEAD_BYTES
                 if begin > size:
                     break
                 channel = data[at + 1]

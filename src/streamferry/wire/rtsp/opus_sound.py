@@ -81,12 +81,13 @@ class OpusSoundTrack(StreamedSound):
         super().__init__(media, out, is_ordered=is_ordered)
         self._next = self._pages = self._samples = 0
 
-    def _put(self, is_marked: bool, stamp: int, payload: bytes, is_broken: bool) -> None:
+    def put(self, is_marked: bool, stamp: int, payload: bytes, is_broken: bool, now: float) -> None:
+        """See ``Track``."""
         samples = samples_of(payload)
         if not samples or len(payload) > _MAX_PACKET_BYTES:
             return
         gap = (stamp - self._next + 0x80000000 & 0xFFFFFFFF) - 0x80000000
-        at = self.clock.ticks(stamp, self._now)
+        at = self.clock.ticks(stamp, now)
         if self.begins_at is None or not -RATE_HZ < gap < MAX_GAP_S * RATE_HZ:
             self.stream.clear()
             self.begins_at, self.is_new = at, True

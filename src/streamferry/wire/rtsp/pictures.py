@@ -8,16 +8,30 @@ Specification: RFC 6184, 5.4 to 5.8 (single units, STAP, MTAP, FU); RFC 7798, 4.
 """
 
 from collections.abc import Callable
+from struct import Struct
+
+from streamferry.wire.rtsp.message import PACKET, PACKET_HEAD_BYTES
+from streamferry.wire.rtsp.rtcp import REPORT_TYPES
+from streamferry.wire.rtsp.rtp import HEAD_BYTES, PLAIN, RtpReceiver
 
 #: Of one access unit: what an FLV tag holds.
 MAX_PICTURE_BYTES = (1 << 24) - (1 << 16)
 _MAX_UNITS = 512
 #: What a piece costs beside its bytes: there may be millions of one byte, or of none.
-PIECE_BYTES = 48
+_PIECE_BYTES = 48
 #: So many units end with a marker before it is believed.
 _SURE = 4
 _STAP_A, _STAP_B, _MTAP16, _MTAP24, _FU_A, _FU_B = range(24, 30)
 _AP, _FU, _PACI = 48, 49, 50
+
+# An interleaved packet: what it begins with, its place in the order, its stamp and sender, the begin of its payload.
+_read_packet = Struct(">IIQI").unpack_from
+_LOOK_BYTES, _PAYLOAD_AT = 20, PACKET_HEAD_BYTES + HEAD_BYTES
+_MARKER = 1 << 23
+# A shorter packet may have no byte of a unit behind the heads of a fragment.
+_LEAST_BYTES = 16
+# So many times their bytes is what the smallest of those cost.
+_MOST_COST = 4
 
 #: Takes the units of an access unit, its stamp, and when the first of its packets came.
 Take = Callable[[list[bytes], int, float], None]
@@ -25,6 +39,13 @@ Take = Callable[[list[bytes], int, float], None]
 
 class UnitReader:
     """Of one track. ``take`` gets each access unit of which all has come."""
+
+    # Of the first 4 bytes of a payload: a mask of what tells a fragment; it in the midst of a unit, its begin, its end.
+    _fragment_codes = (0, 0, 0, 0)
+    # Bytes of the heads of a fragment.
+    _fragment_head_bytes = 0
+    # By the first byte of a payload: whether it is one unit as it lies.
+    _is_unit = bytes(256)
 
     def __init__(self, take: Take) -> None:
         self._take = take
@@ -68,16 +89,73 @@ class UnitReader:
             if self._markers >= _SURE:
                 self._end()
 
-    def add_piece(self, piece: bytes, *, is_last: bool, is_marked: bool) -> None:
-        """The next piece of ``fragment``, of the present stamp and with nothing missing before it: as ``put``."""
-        if self._has_room(len(piece)):
-            self.fragment.append(piece)
-            if is_last:
-                self._end_fragment()
-        if is_marked:
-            self.has_marker = True
-            if self._markers >= _SURE:
-                self._end()
+    def take_run(self, receiver: RtpReceiver, data: bytes, at: int, now: float) -> int:
+        """Take what is simple of the interleaved packets that lie in ``data`` from ``at`` on, as ``put`` takes each.
+
+        Simple are the next packets of the track with whole units or parts of one, where access units end with a marker.
+        Returns where something else is.
+        """
+        size, left = len(data), self.left_bytes
+        if not receiver.is_steady(self.stamp) or left < _MOST_COST * (size - at):
+            return at
+        mask, part_code, begin_code, end_code = self._fragment_codes
+        units, fragment, is_over, came_at = self._units, self.fragment, self.has_marker, self._came_at
+        is_sure = self._markers >= _SURE and not self._is_damaged and not self._lacks_head
+        part_at = _PAYLOAD_AT + self._fragment_head_bytes
+        channel, source = PACKET << 24 | data[at + 1] << 16, receiver.source or 0
+        mine = (self.stamp or 0) << 32 | source
+        first = PLAIN << 24 | receiver.payload_type << 16 | receiver.highest + 1 & 0xFFFF
+        # Reports have the second bytes of some types with the marker (RFC 5761).
+        marker = 0 if receiver.payload_type | 0x80 in REPORT_TYPES else _MARKER
+        expected = first
+        for expected in range(first, (first | 0xFFFF) + 1):
+            if at + _LOOK_BYTES > size:
+                break
+            begin, order, whose, kind = _read_packet(data, at)
+            length = begin - channel
+            end = at + PACKET_HEAD_BYTES + length
+            if not _LEAST_BYTES <= length < 0x10000 or end > size:
+                break
+            kind &= mask
+            if kind == part_code and order == expected and whose == mine and fragment and not is_over:
+                fragment.append(data[at + part_at : end])
+                left -= end - at - part_at + _PIECE_BYTES
+                at = end
+                continue
+            if not is_sure or (order != expected and order != expected + marker) or len(units) >= _MAX_UNITS:
+                break
+            if whose != mine:
+                if not is_over or whose & 0xFFFFFFFF != source:
+                    break
+                mine, is_over, came_at = whose, False, now
+                receiver.note_stamp(whose >> 32, now)
+            elif is_over:
+                break
+            if kind == begin_code and not fragment and order == expected:
+                fragment += self._head_of_unit(data, at + _PAYLOAD_AT), data[at + part_at : end]
+                left -= end - at - part_at + _PIECE_BYTES
+            elif kind == end_code and fragment:
+                fragment.append(data[at + part_at : end])
+                units.append(b"".join(fragment))
+                fragment.clear()
+                left -= end - at - part_at + _PIECE_BYTES
+            elif not fragment and self._is_unit[data[at + _PAYLOAD_AT]]:
+                units.append(data[at + _PAYLOAD_AT : end])
+                left -= length - HEAD_BYTES + _PIECE_BYTES
+            else:
+                break
+            at = end
+            if order != expected:
+                self._markers += 1
+                is_over = True
+                self._take(units, mine >> 32, came_at)
+                units, left = [], MAX_PICTURE_BYTES
+        else:
+            expected += 1
+        receiver.highest += expected - first
+        self._units, self.stamp, self.has_marker, self._came_at = units, mine >> 32, is_over, came_at
+        self.left_bytes = left
+        return at
 
     def flush(self) -> None:
         """No more comes of this access unit."""
@@ -96,15 +174,17 @@ class UnitReader:
         elif units and self.stamp is not None:
             self._take(units, self.stamp, self._came_at)
 
-    def _begin_fragment(self, head: bytes) -> None:
-        self._end_fragment()
-        self.fragment.append(head)
-
-    def _add_fragment(self, payload: bytes, begin: int, is_last: bool) -> None:
+    def _read_fragment(self, payload: bytes, begin: int, head: int) -> None:
+        """``begin``: where the part of the unit is; ``head``: the byte that says which part."""
+        if head & 0x80:
+            self._end_fragment()
+            self.fragment.append(self._head_of_unit(payload, 0))
         if not self.fragment:
             self._is_damaged = True
-        else:
-            self.add_piece(payload[begin:], is_last=is_last, is_marked=False)
+        elif self._has_room(len(payload) - begin):
+            self.fragment.append(payload[begin:])
+            if head & 0x40:
+                self._end_fragment()
 
     def _end_fragment(self) -> None:
         """Also where the sender did not say that it was the last: nothing is known to be missing."""
@@ -117,7 +197,7 @@ class UnitReader:
             self._units.append(unit)
 
     def _has_room(self, size: int) -> bool:
-        self.left_bytes -= size + PIECE_BYTES
+        self.left_bytes -= size + _PIECE_BYTES
         if self.left_bytes < 0:
             self._is_damaged = True
             self._units.clear()
@@ -138,6 +218,10 @@ class UnitReader:
     def _read(self, payload: bytes) -> None:
         raise NotImplementedError
 
+    def _head_of_unit(self, data: bytes, at: int) -> bytes:
+        """Of the unit of which the fragment at a place of ``data`` is the first."""
+        raise NotImplementedError
+
     def _has_head(self, units: list[bytes]) -> bool:
         """Whether the first slice is that of a picture's beginning."""
         raise NotImplementedError
@@ -146,15 +230,16 @@ class UnitReader:
 class AvcUnits(UnitReader):
     """H.264."""
 
+    _fragment_codes = 0x1FC00000, _FU_A << 24, _FU_A << 24 | 0x800000, _FU_A << 24 | 0x400000
+    _fragment_head_bytes = 2
+    _is_unit = bytes(1 <= byte & 31 <= 23 for byte in range(256))
+
     def _read(self, payload: bytes) -> None:
         if len(payload) < 2:
             return
         kind = payload[0] & 31
         if kind in (_FU_A, _FU_B):
-            head = payload[1]
-            if head & 0x80:
-                self._begin_fragment(bytes((payload[0] & 0xE0 | head & 31,)))
-            self._add_fragment(payload, 2 if kind == _FU_A else 4, bool(head & 0x40))
+            self._read_fragment(payload, 2 if kind == _FU_A else 4, payload[1])
         elif 1 <= kind <= 23:
             self._add(payload)
         elif kind == _STAP_A:
@@ -163,6 +248,9 @@ class AvcUnits(UnitReader):
             self._add_several(payload, 3, 0)
         elif kind in (_MTAP16, _MTAP24):
             self.unsupported = "H.264 with interleaved units (MTAP)"
+
+    def _head_of_unit(self, data: bytes, at: int) -> bytes:
+        return bytes((data[at] & 0xE0 | data[at + 1] & 31,))
 
     def _has_head(self, units: list[bytes]) -> bool:
         for unit in units:
@@ -175,21 +263,25 @@ class AvcUnits(UnitReader):
 class HevcUnits(UnitReader):
     """H.265. ``has_order``: each unit has its number in decoding order before it (sprop-max-don-diff above 0)."""
 
+    _fragment_codes = 0x7E00C000, _FU << 25, _FU << 25 | 0x8000, _FU << 25 | 0x4000
+    _fragment_head_bytes = 3
+    _is_unit = bytes(byte >> 1 & 63 < _AP for byte in range(256))
+
     def __init__(self, take: Take, *, has_order: bool = False) -> None:
         super().__init__(take)
         self._order_bytes = 2 if has_order else 0
+        if has_order:
+            # Where a unit begins there is more than its heads.
+            mask, part_code, _, end_code = self._fragment_codes
+            self._fragment_codes, self._is_unit = (mask, part_code, -1, end_code), bytes(256)
 
     def _read(self, payload: bytes) -> None:
         if len(payload) < 4:
             return
         kind = payload[0] >> 1 & 63
         if kind == _FU:
-            head = payload[2]
-            begin = 3
-            if head & 0x80:
-                begin += self._order_bytes
-                self._begin_fragment(bytes((payload[0] & 0x81 | (head & 63) << 1, payload[1])))
-            self._add_fragment(payload, begin, bool(head & 0x40))
+            begin = 3 + self._order_bytes if payload[2] & 0x80 else 3
+            self._read_fragment(payload, begin, payload[2])
         elif kind == _AP:
             self._add_several(payload, 2 + self._order_bytes, 1 if self._order_bytes else 0)
         elif kind < _AP:
@@ -197,6 +289,9 @@ class HevcUnits(UnitReader):
             self._add(payload[:2] + payload[begin:] if self._order_bytes else payload)
         elif kind == _PACI:
             self.unsupported = "H.265 in PACI packets"
+
+    def _head_of_unit(self, data: bytes, at: int) -> bytes:
+        return bytes((data[at] & 0x81 | (data[at + 2] & 63) << 1, data[at + 1]))
 
     def _has_head(self, units: list[bytes]) -> bool:
         for unit in units:

@@ -92,10 +92,11 @@ class PlainSoundTrack(StreamedSound):
         elif form.name != "g722":  # Whose rate is given.
             self.input_words += ("-ar", str(form.rate_hz), "-ac", str(form.channels))
 
-    def _put(self, is_marked: bool, stamp: int, payload: bytes, is_broken: bool) -> None:
+    def put(self, is_marked: bool, stamp: int, payload: bytes, is_broken: bool, now: float) -> None:
+        """See ``Track``."""
         form, rate_hz = self.form, self.media.rate_hz
         gap = (stamp - self._next + 0x80000000 & 0xFFFFFFFF) - 0x80000000
-        at = self.clock.ticks(stamp, self._now)
+        at = self.clock.ticks(stamp, now)
         if self.begins_at is None or not -rate_hz < gap < MAX_GAP_S * rate_hz:
             self.stream.clear()
             self.begins_at, self.is_new = at, True

@@ -3,12 +3,10 @@
 Specification: RFC 3550, 6.2 and 6.4 (reports; one each 5 s), 6.6 (BYE).
 """
 
-from collections.abc import Callable, Sequence
-
 from streamferry.media.tag import Tag
 from streamferry.wire.codecs import UnsupportedCodec
 from streamferry.wire.rtsp.clocks import TrackClock
-from streamferry.wire.rtsp.message import Message, Piece
+from streamferry.wire.rtsp.message import PACKET, PACKET_HEAD_BYTES, Message, MessageReader, Piece
 from streamferry.wire.rtsp.rtcp import (
     REPORT_TYPES,
     Received,
@@ -46,21 +44,21 @@ class Playing:
         #: Names of tracks that turned out not to be readable.
         self.unsupported = ""
         self._channels: dict[int, _Channel] = {}
-        self._receivers: dict[int, Callable[[bytes, float], None]] = {}
+        self._tracks: dict[int, Track] = {}
         self._picture: TrackClock | None = None
-        self._picture_track: PictureTrack | None = None
-        self._picture_number = -1
         self._sound: TrackClock | None = None
         self._source = own_source
+        # When what is being read came.
+        self._now = 0.0
         # Not all at once: a server may have begun to send to many at the same moment.
         self._next_report_at = REPORT_EVERY_S * (0.5 + own_source / 2**33)
 
     def add(self, track: Track, number: int) -> None:
         """Its packets come in channel ``number``, its reports in the next."""
         self._channels[number] = _Channel(track, number)
-        self._receivers[number] = track.receive
+        self._tracks[number] = track
         if isinstance(track, PictureTrack):
-            self._picture, self._picture_track, self._picture_number = track.clock, track, number
+            self._picture = track.clock
         else:
             self._sound = track.clock
 
@@ -94,35 +92,54 @@ class Playing:
         """Of all tracks since they began."""
         return sum(channel.track.receiver.lost for channel in self._channels.values())
 
+    def read(self, reader: MessageReader, received: bytes | memoryview, now: float) -> list[Message]:
+        """Take what has come over the connection, ``now`` s after the session began; returns the messages among it."""
+        self._now = now
+        messages: list[Piece] = []
+        reader.feed(received, messages, self._take_packets)
+        return [one for one in messages if isinstance(one, Message)]
+
+    def read_packets(self, data: bytes, now: float) -> None:
+        """Take packets that lie one after another as they are interleaved, and nothing else."""
+        self._now = now
+        self._take_packets(data, 0)
+
     def take(self, number: int, data: bytes, now: float) -> None:
         """What came in a channel, ``now`` s after the session began; makes ``tags``."""
-        self.take_all([(number, data)], now)
-
-    def take_all(self, pieces: Sequence[Piece], now: float) -> list[Message]:
-        """The same of several; returns the messages among them."""
-        receivers, picture, messages = self._receivers, self._picture_track, []
-        at, count = 0, len(pieces)
         try:
-            while at < count:
-                if picture is not None:
-                    at = picture.receive_run(pieces, at, self._picture_number)
-                    if at == count:
-                        break
-                piece = pieces[at]
-                at += 1
-                if not isinstance(piece, tuple):
-                    messages.append(piece)
-                    continue
-                number, data = piece
-                receive = receivers.get(number)
-                # Both kinds may come in one channel (RFC 5761); some servers do so unasked.
-                if receive is not None and not (len(data) > 1 and data[1] in REPORT_TYPES):
-                    receive(data, now)
-                elif (channel := self._channels.get(number - (receive is None))) is not None:
-                    self._take_reports(channel, data, now)
+            self._take(number, data, now)
         except UnsupportedCodec as error:
             self.unsupported = str(error)
-        return messages
+
+    def _take(self, number: int, data: bytes, now: float) -> None:
+        track = self._tracks.get(number)
+        # Both kinds may come in one channel (RFC 5761); some servers do so unasked.
+        if track is not None and not (len(data) > 1 and data[1] in REPORT_TYPES):
+            track.receive(data, now)
+        elif (channel := self._channels.get(number - (track is None))) is not None:
+            self._take_reports(channel, data, now)
+
+    def _take_packets(self, data: bytes, at: int) -> int:
+        """See ``TakePackets``. Most are the next of their track: those are taken where they lie."""
+        tracks, now, size = self._tracks, self._now, len(data)
+        try:
+            while at + PACKET_HEAD_BYTES <= size and data[at] == PACKET:
+                number, begin = data[at + 1], at + PACKET_HEAD_BYTES
+                end = begin + (data[at + 2] << 8 | data[at + 3])
+                if end > size:
+                    break
+                track = tracks.get(number)
+                if track is None and number - 1 not in tracks:
+                    break
+                following = at if track is None else track.take_run(data, at, end, now)
+                if following == at:
+                    self._take(number, data[begin:end], now)
+                    following = end
+                at = following
+        except UnsupportedCodec as error:
+            self.unsupported = str(error)
+            return size
+        return at
 
     def _take_reports(self, channel: _Channel, data: bytes, now: float) -> None:
         reports = parse_reports(data)

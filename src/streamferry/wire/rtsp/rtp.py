@@ -8,8 +8,11 @@ Specification: RFC 3550, 5.1 (fixed header), 5.3.1 (extension), A.1 (sequence nu
 
 from struct import Struct
 
-_read_head = Struct(">BBHII").unpack_from
-_HEAD_BYTES = 12
+#: Of the fixed head: its first two bytes, the number, the stamp, who sends.
+read_head = Struct(">BBHII").unpack_from
+HEAD_BYTES = 12
+#: The first byte of a head that has nothing but itself.
+PLAIN = 0x80
 #: A number that is further away begins a new count.
 _MAX_LEAP = 3000
 #: Packets that are held for one that is missing: 0.2 s of 2 Mbps.
@@ -24,7 +27,7 @@ class RtpReceiver:
 
     def __init__(self, payload_type: int, rate_hz: int, *, is_ordered: bool) -> None:
         """``is_ordered``: whether they come over TCP."""
-        self._payload_type = payload_type
+        self.payload_type = payload_type
         self._rate_hz = rate_hz
         #: Packets that wait for one before them; None if they come in order.
         self.held: dict[int, Packet] | None = None if is_ordered else {}
@@ -45,12 +48,12 @@ class RtpReceiver:
     def put(self, data: bytes, now: float, out: list[Packet]) -> None:
         """Append the packets that are in order now. ``now``: when it came, in s. What is no packet is passed over."""
         size = len(data)
-        if size < _HEAD_BYTES:
+        if size < HEAD_BYTES:
             return
-        first, second, number, stamp, source = _read_head(data)
-        if first >> 6 != 2 or second & 0x7F != self._payload_type:
+        first, second, number, stamp, source = read_head(data)
+        if first >> 6 != 2 or second & 0x7F != self.payload_type:
             return
-        begin, end = _HEAD_BYTES, size
+        begin, end = HEAD_BYTES, size
         if first & 0x3F:
             begin += (first & 15) * 4
             if first & 0x10:
@@ -70,7 +73,7 @@ class RtpReceiver:
         if number == expected and not self.held:
             self.highest += 1
             if stamp != self._jitter_stamp:
-                self._note_jitter(stamp, now)
+                self.note_stamp(stamp, now)
             out.append((second > 127, stamp, data[begin:end], self._is_broken))
             self._is_broken = False
             return
@@ -85,7 +88,7 @@ class RtpReceiver:
                 out.append((second > 127, stamp, data[begin:end], False))
             return
         if stamp != self._jitter_stamp:
-            self._note_jitter(stamp, now)
+            self.note_stamp(stamp, now)
         packet = (second > 127, stamp, data[begin:end], False)
         if self.held is None:
             self.lost += ahead
@@ -99,9 +102,28 @@ class RtpReceiver:
             self._pass_gap()
             self._put_held(out)
 
-    def flush(self, out: list[Packet]) -> None:
-        """What is held waits no longer."""
-        self._release(out)
+    def is_steady(self, stamp: int | None) -> bool:
+        """Whether nothing is missing or waits, and the last packet that came had this stamp."""
+        return not self.held and not self._is_broken and stamp == self._jitter_stamp
+
+    def takes_next(self, first: int, second: int, number: int, stamp: int, source: int, now: float) -> bool:
+        """Whether a packet with this head is the next one and has nothing else around its payload; then it has it.
+
+        Else it is for ``put``.
+        """
+        if (
+            first != PLAIN
+            or second & 0x7F != self.payload_type
+            or number != self.highest + 1 & 0xFFFF
+            or source != self.source
+            or self.held
+            or self._is_broken
+        ):
+            return False
+        self.highest += 1
+        if stamp != self._jitter_stamp:
+            self.note_stamp(stamp, now)
+        return True
 
     def _begin_count(self, number: int) -> None:
         self.first = self.highest = number - 1
@@ -130,7 +152,7 @@ class RtpReceiver:
             self._pass_gap()
             self._put_held(out)
 
-    def _note_jitter(self, stamp: int, now: float) -> None:
+    def note_stamp(self, stamp: int, now: float) -> None:
         """Of the first packet of each stamp: those that follow it are late by their size alone."""
         self._jitter_stamp = stamp
         transit = now - stamp / self._rate_hz
