@@ -258,17 +258,17 @@ def run_switches(
         wait_for("a stretch of it", lambda: relay.raw_lines[-1]["media_time_ms"] > began_ms + 1000)
 
     settle("input 0")
-    told = ["input 0"]
+    shown = ["input 0"]
     faults: list[str] = []
     kinds: list[str] = []
-    while len(told) <= count:
+    while len(shown) <= count:
         time.sleep(chance.random() * 1.5)
         first, second = cameras
         if first.fault is None and chance.random() < 0.2:
             how = chance.choice(("bursts", "slow"))
             first.be_late(how, chance.uniform(1, 3))
             faults.append(how)
-            console.print(f"{len(told) - 1}: input 0 was sent in {how}" if how == "bursts" else "input 0 was slow")
+            console.print(f"{len(shown) - 1}: input 0 was sent in {how}" if how == "bursts" else "input 0 was slow")
         if first.fault is None:
             # A backup comes late, or is away for longer.
             camera = second if second.fault is not None and chance.random() < 0.3 else first
@@ -285,10 +285,12 @@ def run_switches(
             camera.come()
         wanted = "input 0" if first.fault is None else "input 1" if second.fault is None else "slate"
         settle(wanted)
-        if wanted != told[-1]:
-            told.append(wanted)
-            console.print(f"{len(told) - 1}: {camera.key} {how}, {wanted} on air")
+        if wanted != shown[-1]:
+            shown.append(wanted)
+            console.print(f"{len(shown) - 1}: {camera.key} {how}, {wanted} on air")
     relay.interrupt()
+    # Each switch is a line: also the slate that is shown until a backup that has just come back may be.
+    told = [key for key, _ in itertools.groupby(str(line["on_air"]) for line in relay.raw_lines if line["on_air"])]
     nginx.wait_unpublished("channel", "rec")
     recordings = nginx.recordings("channel")
     assert len(recordings) == 1, f"{len(recordings)} publish sessions"
