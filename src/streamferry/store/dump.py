@@ -91,6 +91,9 @@ async def load(store: Store, lines: Iterator[str], revision: str) -> int:
             await _advance_sequences(connection, tables)
     await migrate(store)
     async with store.write_at_length() as connection:
+        if connection.dialect.name == "postgresql":
+            # It plans by what it knows of tables, and would look by itself in a minute, when workers have long begun.
+            await connection.execute(sa.text("ANALYZE"))
         await workers.end_all(connection, Reason.of(Code.TASK_RESTORED))
     return rows
 
