@@ -75,7 +75,8 @@ async def register(
     await overlaps.resign(connection, run.c.next_worker_id == worker_id)
     since_ms, cordoned_since_ms = (sa.literal(now - kept, sa.BigInteger) for kept in (_KEEP_GONE_MS, _KEEP_CORDONED_MS))
     kept_since_ms = sa.case((worker.c.intent == Intent.OPEN.value, since_ms), else_=cordoned_since_ms)
-    is_forgotten = sa.func.abs(worker.c.lease_ms) <= kept_since_ms
+    # Of a lease that ran out and was not ended yet somebody has to free the tasks.
+    is_forgotten = sa.and_(worker.c.lease_ms < 0, -worker.c.lease_ms <= kept_since_ms)
     await connection.execute(worker.delete().where(sa.or_(worker.c.id == worker_id, is_forgotten)))
     length_ms = round(lease_s * 1000) + _MARGIN_MS
     await connection.execute(

@@ -510,6 +510,19 @@ async def test_a_window_that_ended_with_its_worker_dead_was_told_as_that(desk: D
     assert (last.kind, last.detail) == ("ended", {"final": True})
 
 
+async def test_the_tasks_of_a_worker_that_was_gone_for_hours_hung_for_ever(desk: Desk) -> None:
+    """All machines were off. The first worker that came back forgot the one before it, tasks and all, before a
+    scheduler had ended its lease."""
+    (task_id,) = await desk.make()
+    await desk.register("one")
+    await desk.claim("one")
+    await desk.shift(worker, "lease_ms", 3 * 3_600_000)
+    await desk.register("two")
+    assert await desk.free_expired() == 1
+    assert await desk.claim("two") == 1
+    assert (await desk.kinds(task_id))[-2:] == ["lost", "claimed"]
+
+
 @pytest.mark.parametrize(("strategy", "expected"), [(0, Playhead(0, 0, 4_000)), (1, Playhead(3, 0, 4_000 - LEAD_MS))])
 async def test_a_take_over_follows_the_continue_strategy(desk: Desk, strategy: int, expected: Playhead) -> None:
     """30 s after the break a list of 10 s is at the break again, or three loops on (and what this test took).
