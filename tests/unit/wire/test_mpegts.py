@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kit import programs
 from streamferry.media.tag import AUDIO, VIDEO, kind_of_audio, kind_of_video
 from streamferry.wire.flv import FLV_HEADER_BYTES, scan_tags
 from streamferry.wire.mpegts import TsDemuxer
@@ -206,6 +207,18 @@ def test_the_program_with_a_picture_is_taken(stream):
     assert frames(found, AUDIO)
 
 
+@pytest.mark.parametrize(("number", "table"), [(1, 0x1001), (2, 0x1001)])
+def test_a_program_that_moves(stream, number, table):
+    """Its table is elsewhere, or it has another number: the other takes its place."""
+    half = next(at for at in range(len(stream) // 2, len(stream)) if stream[at][1] & 0x40)
+    version_1 = section(0, 1, 1, number.to_bytes(2) + (0xE000 | table).to_bytes(2))
+    moved = section_packet(0, version_1, 1) + section_packet(table, pmt(((H264, PICTURE), (AAC, SOUND)), 0, number))
+    found, demuxer = demuxed(joined(stream[:half]) + moved + b"".join(stream[half:]), (5000,))
+    assert demuxer.program.number == number
+    for tag_type in (VIDEO, AUDIO):
+        assert len(frames(found, tag_type)) >= len(frames(demuxed(joined(stream))[0], tag_type)) - 16
+
+
 def test_what_has_to_be_encoded_is_told_by_name(stream):
     assert demuxed(joined(stream, ((H264, PICTURE), (AC3, SOUND))))[1].unsupported == "AC-3"
     assert demuxed(joined(stream, ((0x02, PICTURE), (AAC, SOUND))))[1].unsupported == "MPEG-2 video"
@@ -263,3 +276,66 @@ def test_stamps_go_on_where_they_wrap(stream):
             later[0] - one[0] for one, later in zip(frames(moved, tag_type), frames(moved, tag_type)[1:], strict=False)
         ]
         assert all(abs(one - other) <= 1 for one, other in zip(steps, again, strict=True))
+
+
+def test_packets_that_are_sent_twice_count_once(stream):
+    twice = [packet for number, packet in enumerate(stream) for packet in [packet] * (2 if number % 7 == 3 else 1)]
+    found, demuxer = demuxed(joined(twice), (5000,))
+    assert found == demuxed(joined(stream))[0]
+    assert demuxer.lost_packets == 0
+
+
+def test_tracks_of_data_stand_aside(stream):
+    """Cues of SCTE-35 and ID3 are known to be data, and touch neither picture nor sound."""
+    cue, id3 = 0x102, 0x103
+    streams = ((H264, PICTURE), (0x86, cue), (0x15, id3), (AAC, SOUND))
+    section_of_cue = section_packet(cue, section(0xFC, 1, 0, bytes(20)))
+    pes_of_id3 = section_packet(id3, b"")[:4] + b"\0\0\1\xbd\0\0\x84\x80\5!\0\1\0\1ID3".ljust(PACKET - 4, b"\0")
+    packets = [part for packet in stream for part in (packet, section_of_cue, pes_of_id3)]
+    found, demuxer = demuxed(joined(packets, streams), (5000,))
+    assert found == demuxed(joined(stream))[0]
+    assert [one.codec for one in demuxer.program.streams if one.kind == "data"] == ["SCTE-35", "ID3"]
+    assert demuxer.unsupported == ""
+
+
+def payload_of(packet):
+    return packet[5 + packet[4] :] if packet[3] & 0x20 else packet[4:]
+
+
+def test_pictures_in_packets_that_tell_their_length(stream):
+    """They are handed out when their last byte is there, not when the next begins."""
+    told, sizes = [], []
+    for packet in (packet for packet in stream if pid_of(packet) == PICTURE):
+        if packet[1] & 0x40:
+            sizes.append(0)
+        sizes[-1] += len(payload_of(packet))
+        told.append(packet)
+    lengths = iter(sizes)
+    for number, packet in enumerate(told):
+        if packet[1] & 0x40:
+            size, at = next(lengths), PACKET - len(payload_of(packet)) + 4
+            told[number] = packet[:at] + (size - 6 if size < 1 << 16 else 0).to_bytes(2) + packet[at + 2 :]
+    found, _ = demuxed(joined(told, ((H264, PICTURE),)), (5000,))
+    plain, _ = demuxed(joined([p for p in stream if pid_of(p) == PICTURE], ((H264, PICTURE),)))
+    assert found == plain
+    demuxer, out = TsDemuxer(), []
+    demuxer.feed(joined(told, ((H264, PICTURE),)), out)
+    assert len(frames(out, VIDEO)) == len(sizes)
+
+
+@pytest.mark.parametrize("codec", ["aac", "mp3"])
+def test_other_sound_than_adts(clips, tmp_path, codec):
+    """AAC in LATM, and MP3: frames and stamps are those in FLV."""
+    made, flv, expected = tmp_path / "made.ts", tmp_path / "made.flv", []
+    encoding = ("-c", "copy") if codec == "aac" else ("-c:a", "libmp3lame", "-ar", "44100", "-b:a", "96k")
+    ffmpeg = [programs.ffmpeg(), "-v", "error", "-nostdin"]
+    programs.run([*ffmpeg, "-i", clips("h264_bframes"), "-c", "copy", *encoding, flv])
+    programs.run([*ffmpeg, "-i", flv, "-c", "copy", "-mpegts_flags", "latm", made])
+    data = memoryview(flv.read_bytes())
+    scan_tags(data, FLV_HEADER_BYTES, len(data), expected)
+    found, demuxer = demuxed(made.read_bytes(), (5000,))
+    wanted, got = frames(expected, AUDIO), frames(found, AUDIO)
+    assert demuxer.unsupported == ""
+    assert [body for _, body in got] == [body for _, body in wanted]
+    steps = {one[0] - other[0] for one, other in zip(got, wanted, strict=True)}
+    assert max(steps) - min(steps) <= 2

@@ -143,8 +143,7 @@ class Mp4Demuxer:
         elif name == b"moof":
             self._samples = samples_of(content, self._by_number, self._at - len(whole), self._at)
             self._done, self._come, self._pieces = 0, 0, []
-            told = ((one[2], one[4]) for one in self._samples)
-            self._stamps = [(2000 * (dts - track.offset) + track.hz) // (2 * track.hz) for track, dts in told]
+            self._stamps = [_stamp_ms(track, dts) for _, _, track, _, dts, _, _ in self._samples]
             self._lowest = [*accumulate(reversed(self._stamps), min)][::-1]
 
     def _drop_fragment(self) -> None:
@@ -199,10 +198,27 @@ class Mp4Demuxer:
                 shown_ms = dts_ms if pts == dts else _stamp_ms(track, pts)
                 frames.put(piece, track.forms[index - 1], dts_ms, shown_ms, flags, out)
             number += 1
+            if track.kind == "audio":
+                number = self._take_like(number, chunk, out)
         self._done = number
         if number == len(samples):
             # Some 100 KB that nobody needs until the next fragment comes.
             self._drop_fragment()
+
+    def _take_like(self, number: int, chunk: memoryview, out: list[Tag]) -> int:
+        """Append frames of sound that follow one of the same form, a hundred mostly; returns the next other one."""
+        samples, stamps, begin = self._samples, self._stamps, self._at
+        track, index = samples[number - 1][2:4]
+        first = track.forms[index - 1].first if 0 < index <= len(track.forms) else b""
+        end = begin + len(chunk) if first else 0
+        while number < len(samples):
+            place, size, other, form, _, _, _ = samples[number]
+            stop = place + size
+            if other is not track or form != index or place < begin or stop > end:
+                break
+            out.append((AUDIO, stamps[number], first + chunk[place - begin : stop - begin]))
+            number += 1
+        return number
 
 
 def _stamp_ms(track: Track, ticks: int) -> int:

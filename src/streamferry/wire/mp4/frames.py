@@ -38,7 +38,7 @@ class Frames:
             if form.header and form.header != self._told:
                 self._told = form.header
                 out.append((self._tag_type, dts_ms, form.header))
-            out.append((self._tag_type, dts_ms, b"".join((form.first, sample))))
+            out.append((self._tag_type, dts_ms, form.first + sample))
             return
         is_avc = len(form.first) == 1
         is_key = self._is_key(sample, is_avc, flags)

@@ -8,41 +8,35 @@ Specification: ISO/IEC 13818-1, 2.4.3.2 (packets), 2.4.3.4 (adaptation field), 2
 
 import re
 from collections.abc import Callable
-from functools import cache
-from struct import Struct
+from typing import cast
 
 from streamferry.media.tag import Tag
+from streamferry.wire.mpegts.packets import PAYLOAD_BYTES, Packetizer, Packets
 from streamferry.wire.mpegts.pictures import MAX_PICTURE_BYTES, Pictures, units_of
 from streamferry.wire.mpegts.sounds import Sounds
-from streamferry.wire.mpegts.stamps import unwrapped
+from streamferry.wire.mpegts.stamps import HALF_TURN, MASK, unwrapped
 from streamferry.wire.mpegts.tables import Program, SectionReader, Stream, program_of, programs_of
 
-PACKET_BYTES = 188
-_SYNC = 0x47
-# Bytes from one packet to the next: as they are, with a time stamp before each (M2TS), with Reed-Solomon bytes after.
-_STRIDES = (188, 192, 204)
-# So many packets in a row tell where packets begin.
-_SURE = 4
 _PAT_PID, _NULL_PID = 0, 0x1FFF
 _READ_VIDEO, _READ_AUDIO = ("h264", "hevc"), ("aac", "latm", "mpeg")
 # A program is chosen when all are known, or after so many bytes.
 _PATIENCE_BYTES, _MAX_PROGRAMS = 1 << 20, 64
 _WITHOUT_HEADER = frozenset((0xBC, 0xBE, 0xBF, 0xF0, 0xF1, 0xF2, 0xF8, 0xFF))
+# What of the head of a PES packet is read: up to its stamps.
+_PES_HEAD_BYTES, _PES_SIZE_BYTES = 19, 6
 
-_HEAD_BYTES, _PAYLOAD_BYTES = 4, 184
 #: Most packets that are taken at once; the last byte of heads that follow one another, which have payload alone.
-_MOST_AT_ONCE = 64
+_MOST_AT_ONCE = 512
 _CONTINUED = bytes(0x10 | counter & 15 for counter in range(16 + _MOST_AT_ONCE))
 
 
-@cache
-def _payloads(stride: int, count: int) -> Callable[[bytes, int], tuple[bytes, ...]]:
-    """What takes the payloads of so many packets."""
-    return Struct((f"{_HEAD_BYTES}x{_PAYLOAD_BYTES}s{stride - PACKET_BYTES}x") * count).unpack_from
+def _run_of(kind: bytes) -> Callable[[bytes, int, int], re.Match[bytes]]:
+    """What finds how often such a byte is repeated there, which may be 0 times."""
+    return cast("Callable[[bytes, int, int], re.Match[bytes]]", re.compile(kind + b"*").match)
 
 
-# By the byte: what finds how often it is repeated.
-_RUN_OF = [re.compile(re.escape(bytes((byte,))) + b"+").match for byte in range(256)]
+_RUN_OF = [_run_of(re.escape(bytes((byte,)))) for byte in range(256)]
+_plain_run = _run_of(rb"[\x10-\x1f]")
 
 
 class _Pid:
@@ -58,10 +52,25 @@ class _Pid:
         self.table = b""
         self.reader: Pictures | Sounds | None = None
         self.counter = -1
-        self.pieces: list[bytes] = []
+        #: What has come of a PES packet: views of what is read now, and bytes of what was read before.
+        self.pieces: list[bytes | memoryview] = []
         #: Bytes of the PES packet that have come, and how many there are, 0 if its head does not tell.
         self.size = self.left = 0
         self.is_damaged = True
+
+    def begin(self, payload: memoryview, first_bytes: int) -> None:
+        """A PES packet begins; ``first_bytes``: how much of its payload is of the packet that it begins in."""
+        self.pieces, self.size, self.is_damaged = [payload], len(payload), False
+        length = int.from_bytes(payload[4:6]) if first_bytes >= _PES_SIZE_BYTES else 0
+        self.left = _PES_SIZE_BYTES + length if length else 0
+
+    def keep(self) -> None:
+        """What is read now will be gone."""
+        pieces = self.pieces
+        at = len(pieces) - 1
+        while at >= 0 and not isinstance(pieces[at], bytes):
+            pieces[at] = bytes(pieces[at])
+            at -= 1
 
 
 class TsDemuxer:
@@ -72,20 +81,23 @@ class TsDemuxer:
     pending_ms: int | None = None
 
     def __init__(self) -> None:
-        self._rest = b""
-        self._stride = 0
+        self._packetizer = Packetizer()
         self._pids: dict[int, _Pid] = {_PAT_PID: _Pid()}
         self._program_pids: dict[int, int] = {}
         self._programs: dict[int, Program] = {}
         self._program: Program | None = None
+        self._unread = ""
         self._last_ticks: int | None = None
         self._looked_bytes = 0
         #: Packets that the counters show to be missing.
         self.lost_packets = 0
-        #: Bytes passed over in search of a packet.
-        self.skipped_bytes = 0
         #: Whether what came last of a track was encrypted.
         self.is_scrambled = False
+
+    @property
+    def skipped_bytes(self) -> int:
+        """Bytes passed over in search of a packet."""
+        return self._packetizer.skipped_bytes
 
     @property
     def program(self) -> Program | None:
@@ -105,43 +117,23 @@ class TsDemuxer:
     @property
     def unsupported(self) -> str:
         """Name of a track that has to be encoded for FLV: its codec is none that is read. Empty if there is none."""
-        program = self._program
-        if program is None:
-            return ""
-        for kind, known in (("video", _READ_VIDEO), ("audio", _READ_AUDIO)):
-            tracks = [stream for stream in program.streams if stream.kind == kind]
-            if tracks and not any(stream.codec in known for stream in tracks):
-                return tracks[0].codec
-        for pid in self._pids.values():
-            if isinstance(pid.reader, Sounds) and pid.reader.unsupported:
-                return pid.reader.unsupported
-        return ""
+        if self._unread:
+            return self._unread
+        return next((pid.reader.unsupported for pid in self._pids.values() if isinstance(pid.reader, Sounds)), "")
 
     def begin_segment(self) -> None:
         """The next bytes are the beginning of a segment: packets go on as they did."""
 
     def feed(self, data: bytes | memoryview, out: list[Tag]) -> None:
         """Append the tags of which all has come now; their bodies are bytes of their own."""
-        if self._rest:
-            data = self._rest + data
-        elif not isinstance(data, bytes):
-            data = bytes(data)
-        size = len(data)
         if self._program is None:
-            self._looked_bytes += size
+            self._looked_bytes += len(data)
             if self._looked_bytes > _PATIENCE_BYTES:
                 self._choose(is_late=True, out=out)
-        at = 0
-        while at + (self._stride or PACKET_BYTES) <= size:
-            if not self._stride or data[at] != _SYNC:
-                found = self._find(data, at)
-                self.skipped_bytes += found - at
-                at = found
-                if not self._stride:
-                    break
-                continue
-            at = self._read_packets(data, at, size, out)
-        self._rest = data[at:]
+        for packets in self._packetizer.cut(data):
+            self._read_packets(packets, out)
+        for pid in self._pids.values():
+            pid.keep()
 
     def finish(self, out: list[Tag]) -> None:
         """Append what is held: no more will come that continues it."""
@@ -149,103 +141,73 @@ class TsDemuxer:
             if pid.stream is not None:
                 self._end_pes(pid, out)
 
-    def _find(self, data: bytes, at: int) -> int:
-        """Where packets begin from ``at`` on; sets the stride, to 0 if that cannot be told yet."""
-        self._stride = 0
-        size = len(data)
-        while (at := data.find(b"\x47", at)) >= 0:
-            for stride in _STRIDES:
-                places = range(at + stride, min(size, at + _SURE * stride), stride)
-                if len(places) == _SURE - 1 and all(data[place] == _SYNC for place in places):
-                    self._stride = stride
-                    return at
-            if at + (_SURE - 1) * _STRIDES[-1] >= size:
-                return at
-            at += 1
-        return size
-
-    def _read_packets(self, data: bytes, at: int, size: int, out: list[Tag]) -> int:
-        """Read packets from ``at`` on, up to the first that is none; returns where that is."""
-        pids = self._pids
-        stride = self._stride
-        count = (size - at) // stride
-        end = at + count * stride
-        if (synced := _RUN_OF[_SYNC](data[at:end:stride], 0, count)) is None:
-            return at
-        count = synced.end()
-        end = at + count * stride
-        # The other bytes of all heads.
-        first, second, third = data[at + 1 : end : stride], data[at + 2 : end : stride], data[at + 3 : end : stride]
-        number = 0
+    def _read_packets(self, packets: Packets, out: list[Tag]) -> None:
+        pids, (first, second, third, payloads) = self._pids, packets
+        number, count = 0, len(first)
         while number < count:
             high = first[number]
             pid = pids.get((high & 0x1F) << 8 | second[number])
             if pid is None or high & 0x80:
                 number += 1
                 continue
-            if high & 0x40:
-                begin = at + number * stride + _HEAD_BYTES
-                control = third[number]
-                if pid.stream is not None and pid.counter in (control & 15, -1) and control & 0xD0 == 0x10:
-                    skipped = data[begin] + 1 if control & 0x20 else 0
-                    if skipped < _PAYLOAD_BYTES and not (skipped > 1 and data[begin + 1] & 0x80):
-                        # A PES packet begins, and nothing is strange.
-                        if pid.pieces:
-                            self._end_pes(pid, out)
-                        pid.counter = control + 1 & 15
-                        self._begin_pes(pid, data[begin + skipped : begin + _PAYLOAD_BYTES])
-                        number += 1
-                        if pid.left and pid.size >= pid.left:
-                            self._end_pes(pid, out)
-                        continue
-            elif pid.pieces and pid.counter >= 0:
-                taken = self._take_run(pid, data, at, number, first, second, third)
-                if taken:
-                    number += taken
-                    if pid.left and pid.size >= pid.left:
-                        self._end_pes(pid, out)
-                    continue
-            begin = at + number * stride + _HEAD_BYTES
-            self._read_packet(pid, high, third[number], data[begin : begin + _PAYLOAD_BYTES], out)
-            number += 1
-        return end
-
-    def _take_run(self, pid: _Pid, data: bytes, at: int, number: int, first: bytes, second: bytes, third: bytes) -> int:
-        """Take the packets from this one on that are nothing but more payload of a PES packet; returns how many."""
-        same = _RUN_OF[first[number]](first, number, number + _MOST_AT_ONCE)
-        same = _RUN_OF[second[number]](second, number, same.end()) if same is not None else None
-        if same is None:
-            return 0
-        end = same.end()
-        # The last has stuffing, mostly.
-        counter, last = pid.counter, third[end - 1]
-        is_stuffed = bool(last & 0x20)
-        plain = end - number - is_stuffed
-        if third[number : number + plain] != _CONTINUED[counter : counter + plain] or (
-            is_stuffed and last != _CONTINUED[counter + plain] | 0x20
-        ):
-            return 0
-        stride = self._stride
-        begin = at + number * stride
-        if plain:
-            pid.pieces += _payloads(stride, plain)(data, begin)
-            pid.size += plain * _PAYLOAD_BYTES
-        if is_stuffed:
-            begin += plain * stride + _HEAD_BYTES
-            length = data[begin]
-            if (length and data[begin + 1] & 0x80) or length >= _PAYLOAD_BYTES - 1:
-                # A discontinuity, or what cannot be.
-                is_stuffed = False
+            if pid.stream is not None and (taken := self._take_run(pid, number, packets, out)):
+                number += taken
             else:
-                pid.pieces.append(data[begin + 1 + length : begin + _PAYLOAD_BYTES])
-                pid.size += _PAYLOAD_BYTES - 1 - length
-        count = plain + is_stuffed
-        pid.counter = counter + count & 15
+                begin = number * PAYLOAD_BYTES
+                self._read_packet(pid, high, third[number], payloads[begin : begin + PAYLOAD_BYTES], out)
+                number += 1
+            if pid.left and pid.size >= pid.left:
+                self._end_pes(pid, out)
+
+    def _take_run(self, pid: _Pid, number: int, packets: Packets, out: list[Tag]) -> int:
+        """Take the packets from this one on that are of one PES packet and have nothing strange; returns how many."""
+        first, second, third, payloads = packets
+        high, low, following, counter = first[number], second[number], number, pid.counter
+        begin, is_start = number * PAYLOAD_BYTES, high & 0x40
+        if is_start:
+            control = third[number]
+            if counter not in (control & 15, -1) or control & 0xD0 != 0x10:
+                return 0
+            if control & 0x20:
+                length = payloads[begin]
+                if length >= PAYLOAD_BYTES - 1 or (length and payloads[begin + 1] & 0x80):
+                    return 0
+                begin += 1 + length
+            following, counter = number + 1, control + 1 & 15
+        elif not pid.pieces or counter < 0 or third[number] != _CONTINUED[counter]:
+            return 0
+        end = _RUN_OF[high & 0xBF](first, following, following + _MOST_AT_ONCE).end()
+        end = _RUN_OF[low](second, following, end).end()
+        stop = _plain_run(third, following, end).end()
+        told, expected = third[following:stop], _CONTINUED[counter : counter + stop - following]
+        if told != expected:
+            # Some are missing: those before them are taken.
+            pairs = enumerate(zip(told, expected, strict=True))
+            end = stop = following + next(at for at, (one, other) in pairs if one != other)
+        piece = payloads[begin : stop * PAYLOAD_BYTES]
+        if is_start:
+            if pid.pieces:
+                self._end_pes(pid, out)
+            pid.begin(piece, (number + 1) * PAYLOAD_BYTES - begin)
+        else:
+            pid.pieces.append(piece)
+            pid.size += len(piece)
+        counter += stop - following
+        if stop < end and third[stop] == _CONTINUED[counter & 15] | 0x20:
+            # Mostly the last, which is stuffed.
+            begin = stop * PAYLOAD_BYTES
+            length = payloads[begin]
+            if length < PAYLOAD_BYTES - 1 and not (length and payloads[begin + 1] & 0x80):
+                stop, counter = stop + 1, counter + 1
+                piece = payloads[begin + 1 + length : stop * PAYLOAD_BYTES]
+                pid.pieces.append(piece)
+                pid.size += len(piece)
+        pid.counter = counter & 15
         if pid.size > MAX_PICTURE_BYTES:
             self._damage(pid)
-        return count
+        return stop - number
 
-    def _read_packet(self, pid: _Pid, high: int, control: int, payload: bytes, out: list[Tag]) -> None:
+    def _read_packet(self, pid: _Pid, high: int, control: int, payload: memoryview, out: list[Tag]) -> None:
         """``high``, ``control``: the second and the last byte of its head."""
         is_start = bool(high & 0x40)
         if control & 0x20:
@@ -264,22 +226,21 @@ class TsDemuxer:
         pid.counter = counter + 1 & 15
         if pid.stream is None:
             # Tables come ten times a second, mostly as they were.
-            if payload != pid.table:
-                self._read_section(pid, payload, is_start, out)
-                pid.table = payload if is_start else b""
+            table = bytes(payload)
+            if table != pid.table:
+                self._read_section(pid, table, is_start, out)
+                pid.table = table if is_start else b""
         elif control & 0xC0:
             self.is_scrambled = True
             self._damage(pid)
         elif is_start:
             self._end_pes(pid, out)
-            self._begin_pes(pid, payload)
+            pid.begin(payload, len(payload))
         elif not pid.is_damaged:
             pid.pieces.append(payload)
             pid.size += len(payload)
             if pid.size > MAX_PICTURE_BYTES:
                 self._damage(pid)
-        if pid.left and pid.size >= pid.left:
-            self._end_pes(pid, out)
 
     def _damage(self, pid: _Pid) -> None:
         """Bytes of a PES packet are missing: the rest of it is of no use."""
@@ -292,28 +253,23 @@ class TsDemuxer:
         if isinstance(pid.reader, Sounds):
             pid.reader.lose()
 
-    def _begin_pes(self, pid: _Pid, payload: bytes) -> None:
-        pid.pieces, pid.size = [payload], len(payload)
-        pid.is_damaged = False
-        length = int.from_bytes(payload[4:6])
-        pid.left = 6 + length if length else 0
-
     def _end_pes(self, pid: _Pid, out: list[Tag]) -> None:
         pieces, is_damaged = pid.pieces, pid.is_damaged
         if not pieces:
             return
         left = pid.left
         pid.pieces, pid.size, pid.left, pid.is_damaged = [], 0, 0, True
-        head = pieces[0]
-        if len(head) < 9 or len(head) < 9 + head[8]:
-            pieces = [head := b"".join(pieces)]
+        piece = pieces[0]
+        if len(piece) < 9 or len(piece) < 9 + piece[8]:
+            pieces = [piece := b"".join(pieces)]
+        head = bytes(piece[:_PES_HEAD_BYTES])
         if is_damaged or len(head) < 9 or not head.startswith(b"\0\0\1") or head[3] in _WITHOUT_HEADER:
             return
         if head[6] & 0x30 in (0x10, 0x30):
             self.is_scrambled = True
             return
         flags, begin = head[7] >> 6, 9 + head[8]
-        if begin > len(head):
+        if begin > len(piece):
             return
         pts = dts = None
         if flags & 2 and begin >= 14:
@@ -324,14 +280,15 @@ class TsDemuxer:
             pts = dts = unwrapped(stamp, self._last_ticks)
             if flags == 3 and begin >= 19:
                 stamp = both >> 3 & 0x1C0000000 | both >> 2 & 0x3FFF8000 | both >> 1 & 0x7FFF
-                dts = unwrapped(stamp, pts)
+                # As ``unwrapped``.
+                dts = pts + (stamp - pts + HALF_TURN & MASK) - HALF_TURN
             self._last_ticks = dts
-        pieces[0] = head[begin:]
+        pieces[0] = piece[begin:]
+        self.is_scrambled = False
+        reader = pid.reader
         payload = b"".join(pieces)
         if left:
             payload = payload[: max(0, left - begin)]
-        self.is_scrambled = False
-        reader = pid.reader
         if isinstance(reader, Pictures):
             if pts is not None and dts is not None:
                 reader.put_units(units_of(payload), pts, dts, out)
@@ -361,7 +318,7 @@ class TsDemuxer:
             ):
                 self._pids[pid] = _Pid(program=number)
         if self._program is not None and self._program.number not in found:
-            self._program = None
+            self._program, self._unread = None, ""
             self._looked_bytes = 0
             self._choose(is_late=False, out=out)
 
@@ -376,7 +333,7 @@ class TsDemuxer:
             return
         if chosen is None or chosen == self._program:
             return
-        self._program = chosen
+        self._program, self._unread = chosen, _unread(chosen)
         wanted = {
             stream.pid: stream for stream in (_best(chosen, "video"), _best(chosen, "audio")) if stream is not None
         }
@@ -398,3 +355,13 @@ class TsDemuxer:
 def _best(program: Program, kind: str) -> Stream | None:
     known = _READ_VIDEO if kind == "video" else _READ_AUDIO
     return next((stream for stream in program.streams if stream.kind == kind and stream.codec in known), None)
+
+
+def _unread(program: Program) -> str:
+    """The codec of a kind of which none is read, empty if there is no such kind."""
+    for kind in ("video", "audio"):
+        if _best(program, kind) is None:
+            for stream in program.streams:
+                if stream.kind == kind:
+                    return stream.codec
+    return ""

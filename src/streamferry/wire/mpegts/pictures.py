@@ -6,15 +6,11 @@ Specification: H.264 and H.265 annex B (byte stream), 7.4.1.2.3 and 7.4.2.4.4 (t
 14496-15, 5.3.3.1 and 8.3.3.1 (the records of the headers); Enhanced RTMP v2 (HEVC as ``hvc1``).
 """
 
-import re
-
 from streamferry.media.tag import VIDEO, Tag
 from streamferry.wire.bits import BitReader, unescape
 from streamferry.wire.codecs import may_have_fields
 from streamferry.wire.parameter_sets import avc_record, hevc_record
 
-# A regular expression finds it in half the time that ``bytes.split`` takes.
-_split = re.compile(rb"\0\0\x01").split
 #: Of one picture: what an FLV tag can hold.
 MAX_PICTURE_BYTES = (1 << 24) - (1 << 16)
 _MAX_UNITS = 512
@@ -51,7 +47,7 @@ _I_SLICES = frozenset((2, 4, 7, 9))
 
 def units_of(data: bytes) -> list[bytes]:
     """The NAL units of a byte stream, without start codes, with the zeros after them; at most ``_MAX_UNITS``."""
-    return _split(data, _MAX_UNITS + 1)[1 : _MAX_UNITS + 1]
+    return data.split(b"\0\0\1", _MAX_UNITS + 1)[1 : _MAX_UNITS + 1]
 
 
 class Pictures:
@@ -88,21 +84,21 @@ class Pictures:
             if len(unit) < least:
                 continue
             role = roles[unit[0]]
-            if _SLICE <= role <= _KEY_SLICE:
-                # first_mb_in_slice is 0, and first_slice_segment_in_pic_flag is 1, if this bit is set.
-                may_begin = unit[least - 1] > 127
-                # A second field is of the same frame, a third of another.
-                ends = may_begin and not (is_avc and self._may_have_fields and begun < 2)
-            else:
-                may_begin, ends = False, _SET <= role <= _DELIMITER
-            if ends and has_slice:
-                self._put_picture(body, fresh, is_key, has_slice, pts, dts, out)
-                pts, dts = pts + self._step_ticks, dts + self._step_ticks
-                body, fresh, begun, is_key, has_slice = [b""], {}, 0, False, False
+            if has_slice:
+                if _SLICE <= role <= _KEY_SLICE:
+                    # A second field is of the same frame, a third of another.
+                    ends = unit[least - 1] > 127 and not (is_avc and self._may_have_fields and begun < 2)
+                else:
+                    ends = _SET <= role <= _DELIMITER
+                if ends:
+                    self._put_picture(body, fresh, is_key, has_slice, pts, dts, out)
+                    pts, dts = pts + self._step_ticks, dts + self._step_ticks
+                    body, fresh, begun, is_key, has_slice = [b""], {}, 0, False, False
             if role >= _DELIMITER:
                 continue
             if _SLICE <= role <= _KEY_SLICE:
-                begun += may_begin
+                # first_mb_in_slice is 0, and first_slice_segment_in_pic_flag is 1, if this bit is set.
+                begun += unit[least - 1] > 127
                 if not has_slice:
                     has_slice = True
                     is_key = role == _KEY_SLICE or (is_avc and is_i_slice(unit) and _is_entry(body, fresh))

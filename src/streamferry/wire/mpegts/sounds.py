@@ -69,7 +69,8 @@ class Sounds:
     def put(self, data: bytes, pts: int | None, out: list[Tag]) -> None:
         """Stamps in ticks of 90 kHz, which do not wrap; without one it goes on after the frame before."""
         # Size, samples, rate, tag body and configuration of the frame that begins there; size 0: there is none.
-        frame_at = {"aac": self._adts, "latm": self._loas, "mpeg": self._mpeg}[self._codec]
+        is_aac = self._codec == "aac"
+        frame_at = self._adts if is_aac else self._loas if self._codec == "latm" else self._mpeg
         held = len(self._held)
         data = self._held + data[:_MAX_PUT_BYTES]
         # A frame that began in the packet before has its stamp from there.
@@ -99,7 +100,7 @@ class Sounds:
                 out.append((AUDIO, stamp, frame))
             self._next += samples * _TICKS / rate_hz
             at += size
-            if self._codec == "aac" and begun is None:
+            if is_aac and begun is None:
                 at = self._adts_run(data, at - size, at, self._next, out)
         self._held = data[at:][-_MAX_HELD_BYTES:]
         if begun is not None and pts is not None and at >= held:

@@ -1,8 +1,8 @@
 """Stamps of 33 bits at 90 kHz, on a clock that goes on. Specification: ISO/IEC 13818-1, 2.4.3.7."""
 
 _BITS = 33
-_MASK = (1 << _BITS) - 1
-_HALF_TURN = 1 << _BITS - 1
+MASK = (1 << _BITS) - 1
+HALF_TURN = 1 << _BITS - 1
 #: After so many ticks stamps begin anew.
 TURN_TICKS = 1 << _BITS
 
@@ -14,4 +14,4 @@ def unwrapped(stamp: int, last: int | None) -> int:
     """
     if last is None:
         return stamp + TURN_TICKS
-    return last + (stamp - last + _HALF_TURN & _MASK) - _HALF_TURN
+    return last + (stamp - last + HALF_TURN & MASK) - HALF_TURN
