@@ -28,6 +28,9 @@ _RTMP_SCHEMES = frozenset(("rtmp", "rtmps"))
 _LITERAL_SCHEMES = _RTMP_SCHEMES | {"s3"}
 # What stands before the names of files that a Flash Media Server plays.
 _STORED_STREAM = re.compile("/(?=(?:mp4|f4v|flv|mp3):)")
+# So Python represents bytes of an argument that are not UTF-8; neither JSON nor a peer can take them.
+_undecoded = re.compile("[\ud800-\udfff]").search
+_invisible, _invisible_but_spaces = re.compile("[\0- \x7f]").search, re.compile("[\0-\x1f\x7f]").search
 
 
 __all__ = ["REDACTED", "MediaUrl", "readable"]
@@ -71,8 +74,7 @@ class MediaUrl:
 
         Raises ValueError with a sentence that does not repeat the address, because it may hold a key.
         """
-        if any("\ud800" <= c <= "\udfff" for c in text):
-            # So Python represents bytes of an argument that are not UTF-8; neither JSON nor a peer can take them.
+        if _undecoded(text):
             raise InvalidValue(Code.ADDRESS_NOT_UTF8)
         if "://" not in text:
             local = text.removeprefix("file:")
@@ -80,9 +82,9 @@ class MediaUrl:
                 raise InvalidValue(Code.ADDRESS_EMPTY)
             return cls("file", "", 0, str(Path(local).absolute()), "", None, None)
         text = text.strip(" ")
-        # Their names may have them, and encoders send them as they are.
-        spaces = " " if text.partition("://")[0].lower() in _LITERAL_SCHEMES else ""
-        if any((c <= " " or c == "\x7f") and c != spaces for c in text):
+        # Names of some may have spaces, and encoders send them as they are.
+        is_literal = text.partition("://")[0].lower() in _LITERAL_SCHEMES
+        if (_invisible_but_spaces if is_literal else _invisible)(text):
             raise InvalidValue(Code.ADDRESS_UNPRINTABLE)
         try:
             parts = urlsplit(text)

@@ -1,7 +1,7 @@
 """A GET whose body may never end.
 
 The body is not read here: ``open_get`` returns the connection with the head parsed, and the beat moves the rest.
-h11 writes the request and parses the head. Not for files: those are fetched with httpx.
+``http_heads`` and h11 read the heads. Not for files: those are fetched with httpx.
 
 Specification: RFC 9110 (semantics; 15.4 redirection, 11 authentication), RFC 9112 (syntax).
 """
@@ -23,6 +23,7 @@ from streamferry.media.url import MediaUrl
 from streamferry.net.chunked import ChunkedDecoder
 from streamferry.net.connection import Connection
 from streamferry.net.dial import DialOptions, dial_url, step
+from streamferry.net.http_heads import ResponseHead, plain_response, request_head
 from streamferry.net.kept import KeptConnections
 from streamferry.net.retry_after import retry_after_s
 from streamferry.reasons import Code, Reason
@@ -33,6 +34,8 @@ WEB_SCHEMES = frozenset(("http", "https"))
 #: How many redirects are followed.
 MAX_REDIRECTS = 5
 _REDIRECTS = frozenset((301, 302, 303, 307, 308))
+# Received with a head: of media the rest is received where it is needed.
+_HEAD_BYTES = 4096
 # RFC 9110, 14.4.
 _RANGE = re.compile(r"bytes\s+([0-9]{1,19})-", re.IGNORECASE).match
 # Characters of a target that are not escaped: those with a meaning in an address, and existing escapes.
@@ -191,9 +194,9 @@ async def open_get(
                 async with step(Reason.of(Code.STEP_ANSWER, peer=connection.peer), network["deadlines"].response):
                     answer = await exchange_heads(connection, url, fields)
             response, leftover = answer
-            if response.status_code not in _REDIRECTS:
+            if response.status not in _REDIRECTS:
                 stream = _stream(connection, response, leftover, url, byte_range[0] if byte_range else 0)
-                if kept is not None and _may_be_kept(response, stream):
+                if kept is not None and response.is_kept:
                     stream.keep = partial(kept.keep, url, connection)
                 return stream
         except BaseException:
@@ -206,7 +209,7 @@ async def open_get(
 
 async def _ask_again(
     connection: Connection, url: MediaUrl, fields: Mapping[str, str], seconds: float
-) -> tuple[h11.Response, bytes] | None:
+) -> tuple[ResponseHead, bytes] | None:
     """Ask on a connection that was used before; None, and it is closed, if its server no longer answers there.
 
     Raises PeerUnreachable if it takes too long.
@@ -223,43 +226,46 @@ async def _ask_again(
         raise
 
 
-def _may_be_kept(response: h11.Response, stream: HttpStream) -> bool:
-    """Whether its server keeps the connection, and it is told where the body ends (RFC 9112, 9.3)."""
-    named = _header(response, b"connection").lower()
-    keeps = "close" not in named if response.http_version >= b"1.1" else "keep-alive" in named
-    return keeps and (stream.chunked or stream.content_length is not None)
-
-
 async def exchange_heads(
     connection: Connection, url: MediaUrl, fields: Mapping[str, str], *, method: str = "GET", body: bytes = b""
-) -> tuple[h11.Response, bytes]:
+) -> tuple[ResponseHead, bytes]:
     """Send the request, and give the final response's head and what came after it.
 
     Raises OSError, PeerUnreachable and RemoteProtocolError.
     """
+    headers = _request_headers(url, fields)
+    target = _target(url)
+    await connection.write(request_head(method, target, headers) + body)
+    begin = b""
+    while not begin:
+        # The end of a chunked body on the same connection, which was of no interest, may come first.
+        begin = (await _received(connection)).lstrip(b"\r\n")
+    if (plain := plain_response(begin)) is not None:
+        return plain
     http = h11.Connection(h11.CLIENT)
-    request = http.send(h11.Request(method=method, target=_target(url), headers=_request_headers(url, fields)))
-    await connection.write((request or b"") + body)
+    http.send(h11.Request(method=method, target=target, headers=headers))
     http.send(h11.Data(body))
     http.send(h11.EndOfMessage())
-    has_begun = False
+    http.receive_data(begin)
     while True:
         try:
             event = http.next_event()
         except h11.RemoteProtocolError:  # Its words may repeat what came.
             raise RemoteProtocolError(Code.PROTOCOL_NOT_HTTP, peer=connection.peer) from None
         if event is h11.NEED_DATA:
-            data = await connection.read()
-            if not data:
-                raise PeerUnreachable(Code.PEER_CLOSED_UNANSWERED, peer=connection.peer)
-            if not has_begun:
-                # The end of a chunked body on the same connection, which was of no interest.
-                data = data.lstrip(b"\r\n")
-                has_begun = bool(data)
-            if data:
-                http.receive_data(data)
+            http.receive_data(await _received(connection))
         elif isinstance(event, h11.Response):
-            return event, http.trailing_data[0]
+            told: dict[bytes, bytes] = {}
+            for name, value in event.headers:
+                told.setdefault(name, value)
+            return ResponseHead(event.status_code, event.http_version >= b"1.1", told), http.trailing_data[0]
+
+
+async def _received(connection: Connection) -> bytes:
+    data = await connection.read(_HEAD_BYTES)
+    if not data:
+        raise PeerUnreachable(Code.PEER_CLOSED_UNANSWERED, peer=connection.peer)
+    return data
 
 
 def _request_headers(url: MediaUrl, fields: Mapping[str, str]) -> list[tuple[str, str]]:
@@ -282,39 +288,37 @@ def _target(url: MediaUrl) -> str:
     return quote(url.target, safe=_TARGET_SAFE)
 
 
-def _stream(connection: Connection, response: h11.Response, leftover: bytes, url: MediaUrl, begin: int) -> HttpStream:
+def _stream(connection: Connection, response: ResponseHead, leftover: bytes, url: MediaUrl, begin: int) -> HttpStream:
     """``begin``: the first byte that was asked for."""
-    status = response.status_code
+    status = response.status
     if status not in (200, 206):
         raise rejection(url, response)
-    length = _header(response, b"content-length")
-    chunked = _header(response, b"transfer-encoding").lower() == "chunked"
     # Servers and caches are seen that give another range; those that do not say which are believed.
-    found = _RANGE(_header(response, b"content-range"))
+    found = _RANGE(response.value(b"content-range"))
     return HttpStream(
         connection=connection,
         leftover=leftover,
-        content_length=int(length) if length and not chunked else None,
-        content_type=_header(response, b"content-type").lower(),
-        chunked=chunked,
+        content_length=response.content_length,
+        content_type=response.value(b"content-type").lower(),
+        chunked=response.is_chunked,
         final_url=url,
         is_partial=status == 206 and (found is None or int(found[1]) == begin),
     )
 
 
-def rejection(url: MediaUrl, response: h11.Response) -> PeerRejected:
+def rejection(url: MediaUrl, response: ResponseHead) -> PeerRejected:
     """The error that an answer with such a status is."""
-    status = response.status_code
+    status = response.status
     phrase = f" {HTTPStatus(status).phrase}" if status in HTTPStatus._value2member_map_ else ""
     refusal = PeerRejected(Code.PEER_ANSWERED, url=url.redacted, answer=f"{status}{phrase}")
     refusal.status = status
-    refusal.retry_after_s = retry_after_s(_header(response, b"retry-after"))
+    refusal.retry_after_s = retry_after_s(response.value(b"retry-after"))
     return refusal
 
 
-def redirect_target(url: MediaUrl, response: h11.Response) -> MediaUrl:
+def redirect_target(url: MediaUrl, response: ResponseHead) -> MediaUrl:
     """Where a redirect leads, with the user of ``url`` at the same server only. Raises PeerRejected."""
-    location = _header(response, b"location")
+    location = response.value(b"location")
     try:
         target = MediaUrl.parse(urljoin(url.reveal(), location))
     except ValueError:
@@ -324,7 +328,3 @@ def redirect_target(url: MediaUrl, response: h11.Response) -> MediaUrl:
     if target.username is None and target.origin == url.origin:
         return replace(target, username=url.username, password=url.password)
     return target
-
-
-def _header(response: h11.Response, name: bytes) -> str:
-    return next((value.decode("utf-8", "replace") for key, value in response.headers if key == name), "")

@@ -6,13 +6,12 @@ Specification: RFC 9110, 9.3.4 (PUT), 9.3.5 (DELETE), 15.4.8 and 15.4.9 (redirec
 
 from typing import Unpack
 
-import h11
-
 from streamferry.media.errors import PeerForbidden, PeerRejected
 from streamferry.media.peer_options import NO_OPTIONS
 from streamferry.media.url import MediaUrl
 from streamferry.net.dial import DialOptions, dial_url, step
 from streamferry.net.http import MAX_REDIRECTS, exchange_heads, redirect_target, rejection
+from streamferry.net.http_heads import ResponseHead
 from streamferry.reasons import Code, Reason
 
 _REDIRECTS = frozenset((307, 308))
@@ -54,8 +53,8 @@ async def _request(
                 raise
             # The server may lead elsewhere next time; of an address of the task it would be final.
             raise PeerRejected(Code.PEER_REDIRECT_FORBIDDEN, peer=url.authority, host=target.host) from error
-        if response.status_code not in _REDIRECTS:
-            if not 200 <= response.status_code < 300:
+        if response.status not in _REDIRECTS:
+            if not 200 <= response.status < 300:
                 raise rejection(target, response)
             return
         before, target = target, redirect_target(target, response)
@@ -66,7 +65,7 @@ async def _request(
 
 async def _ask(
     method: str, url: MediaUrl, given_for: MediaUrl, body: bytes, fields: dict[str, str], network: DialOptions
-) -> h11.Response:
+) -> ResponseHead:
     connection = await dial_url(url, **network)
     try:
         async with step(

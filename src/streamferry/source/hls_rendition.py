@@ -309,8 +309,11 @@ async def read_playlist(
         stream = await open_get(url, given_for, kept=kept, **network)
     body = HttpBody(stream)
     try:
-        async with step(Reason.of(Code.STEP_PLAYLIST, peer=stream.connection.peer), network["deadlines"].response):
-            data = await body.read_all(MAX_PLAYLIST_BYTES)
+        # Mostly all of it has come with the head.
+        data = body.leftover
+        if not body.is_whole:
+            async with step(Reason.of(Code.STEP_PLAYLIST, peer=stream.connection.peer), network["deadlines"].response):
+                data = await body.read_all(MAX_PLAYLIST_BYTES)
     finally:
         body.release()
     if not data:

@@ -122,7 +122,10 @@ class SegmentParser:
 
     def feed(self, line: str) -> None:
         """The next line. Raises as ``parse_segments``."""
-        if found := _DURATION.match(line):
+        if not line.startswith("#"):
+            if self._seconds is not None:
+                self._end_segment(line, self._seconds)
+        elif found := _DURATION.match(line):
             self._seconds = float(found[1])
         elif line.startswith("#EXT-X-BYTERANGE:"):
             self._range = line.partition(":")[2]
@@ -142,23 +145,24 @@ class SegmentParser:
             self._header = self._piece(named.get("URI", ""), named.get("BYTERANGE"), follows=False)
         elif self._with_parts and line.startswith(_OF_PARTS):
             self._feed_offer(line)
-        elif not line.startswith("#") and self._seconds is not None:
-            self._choose_key()
-            if len(self.segments) == MAX_SEGMENTS:
-                raise InvalidValue(Code.PLAYLIST_TOO_MANY_SEGMENTS, count=MAX_SEGMENTS)
-            piece = self._piece(line, self._range, follows=True)
-            self.segments.append(
-                Segment(
-                    *(piece, self._seconds, self._header, self._is_break),
-                    number=self._number,
-                    breaks=self._breaks,
-                    is_gap=self._is_gap,
-                    parts=tuple(self._offer.open_parts),
-                )
+
+    def _end_segment(self, uri: str, seconds: float) -> None:
+        self._choose_key()
+        if len(self.segments) == MAX_SEGMENTS:
+            raise InvalidValue(Code.PLAYLIST_TOO_MANY_SEGMENTS, count=MAX_SEGMENTS)
+        piece = self._piece(uri, self._range, follows=True)
+        self.segments.append(
+            Segment(
+                *(piece, seconds, self._header, self._is_break),
+                number=self._number,
+                breaks=self._breaks,
+                is_gap=self._is_gap,
+                parts=tuple(self._offer.open_parts),
             )
-            self._offer.open_parts.clear()
-            self._seconds, self._range, self._is_break, self._is_gap = None, None, False, False
-            self._number += 1
+        )
+        self._offer.open_parts.clear()
+        self._seconds, self._range, self._is_break, self._is_gap = None, None, False, False
+        self._number += 1
 
     @property
     def offer(self) -> PartsOffer:
