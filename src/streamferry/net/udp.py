@@ -1,6 +1,7 @@
 """Receives datagrams of MPEG-TS from a port or a multicast group, by plain calls. It sends nothing.
 
-A datagram may carry RTP around it (RFC 3550, RFC 2250): that is taken off.
+A datagram may carry RTP around it (RFC 3550, RFC 2250): that is taken off, and by its numbers those are put back in
+order that overtook each other on the way.
 """
 
 import contextlib
@@ -8,6 +9,7 @@ import socket
 import struct
 
 from streamferry.net.listening import DatagramPlace
+from streamferry.wire.rtsp.rtp import Packet, RtpReceiver
 
 # Half a second of 60 Mbps; the kernel grants what its limit (net.core.rmem_max) allows, and to root all. A beat that
 # is later than the buffer can hold loses packets, as any UDP receiver does.
@@ -23,6 +25,8 @@ _IP_ADD_SOURCE_MEMBERSHIP_BYTES = struct.Struct("=4s4s4s")
 _IPV6_JOIN_BYTES = struct.Struct("=16sI")
 _TS_SYNC = 0x47
 _RTP_HEAD_BYTES = 12
+# Of the stamps of MPEG-TS (RFC 2250, 2).
+_RTP_HZ = 90_000
 
 
 class DatagramReceiver:
@@ -30,6 +34,9 @@ class DatagramReceiver:
 
     def __init__(self, place: DatagramPlace) -> None:
         """Bind there, and join the host if that is a multicast group. Raises OSError."""
+        # What is in order now and is still to be handed out, and what puts it in order.
+        self._ready: list[Packet] = []
+        self._order: RtpReceiver | None = None
         host = place.host
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
@@ -65,32 +72,52 @@ class DatagramReceiver:
 
     def receive_into(self, view: memoryview) -> int | None:
         """Put the available datagrams one after another into ``view``: returns the bytes, None if there are none."""
-        end = 0
+        end = self._hand_out(view, 0) if self._ready else 0
         receive_into = self._sock.recv_into
         try:
             for _ in range(_MAX_DATAGRAMS):
                 if len(view) - end < _MAX_DATAGRAM_BYTES:
                     break
                 size = receive_into(view[end:])
-                if size and view[end] != _TS_SYNC and (head_bytes := _rtp_head_bytes(view[end : end + size])):
-                    view[end : end + size - head_bytes] = view[end + head_bytes : end + size]
-                    size -= head_bytes
-                end += size
+                if size and view[end] != _TS_SYNC and _is_rtp(view[end : end + size]):
+                    self._put_in_order(bytes(view[end : end + size]))
+                    end = self._hand_out(view, end)
+                    if self._ready:
+                        break
+                else:
+                    end += size
         except BlockingIOError:
             pass
         return end or None
+
+    def _put_in_order(self, datagram: bytes) -> None:
+        payload_type = datagram[1] & 0x7F
+        if self._order is None or payload_type != self._order.payload_type:
+            self._order = RtpReceiver(payload_type, _RTP_HZ, is_ordered=False)
+        self._order.put(datagram, 0.0, self._ready)
+
+    def _hand_out(self, view: memoryview, end: int) -> int:
+        """Put the payloads that are ready after ``end``, as far as there is room; returns where they end."""
+        count = 0
+        for _, _, payload, _ in self._ready:
+            if end + len(payload) > len(view):
+                break
+            view[end : end + len(payload)] = payload
+            end, count = end + len(payload), count + 1
+        del self._ready[:count]
+        return end
 
     def close(self) -> None:
         """Close the socket. Closing again does nothing."""
         self._sock.close()
 
 
-def _rtp_head_bytes(datagram: memoryview) -> int:
-    """Bytes of the RTP header before MPEG-TS (RFC 3550, 5.1); 0 if there is none."""
+def _is_rtp(datagram: memoryview) -> bool:
+    """Whether there is an RTP header before MPEG-TS (RFC 3550, 5.1)."""
     size = len(datagram)
     if size <= _RTP_HEAD_BYTES or datagram[0] >> 6 != 2:
-        return 0
+        return False
     head_bytes = _RTP_HEAD_BYTES + 4 * (datagram[0] & 15)
     if datagram[0] & 0x10 and head_bytes + 4 <= size:
         head_bytes += 4 + 4 * int.from_bytes(datagram[head_bytes + 2 : head_bytes + 4])
-    return head_bytes if head_bytes < size and datagram[head_bytes] == _TS_SYNC else 0
+    return head_bytes < size and datagram[head_bytes] == _TS_SYNC

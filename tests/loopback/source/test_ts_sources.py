@@ -283,6 +283,27 @@ async def test_in_datagrams(stream, expected, around):
     sender.close()
 
 
+async def test_datagrams_of_rtp_that_overtake_each_other(stream, expected):
+    """Each eleventh comes twelve later, and one twice: all is put back in order, and nothing counts as lost."""
+    opening, port = await listening("udp://127.0.0.1:{port}")
+    sender = Sender(port)
+    pieces = [stream[at : at + DATAGRAM] for at in range(0, len(stream), DATAGRAM)]
+    pieces = [with_rtp(65530 + number & 0xFFFF, piece) for number, piece in enumerate(pieces)]
+    order = sorted(range(len(pieces)), key=lambda number: number + (12.5 if number % 11 == 10 else 0))
+    for count, number in enumerate([*order[:40], order[30], *order[40:]]):
+        sender.sock.sendto(pieces[number], sender.place)
+        if count % 50 == 49:
+            await asyncio.sleep(0.005)
+    inlet = await opening
+    assert isinstance(inlet, TsInlet)
+    wanted = frames(expected, VIDEO)
+    tags = await pull(inlet, lambda tags: len(frames(tags, VIDEO)) >= len(wanted))
+    assert frames(tags, VIDEO) == wanted
+    assert inlet.lost_packets == 0
+    inlet.close()
+    sender.close()
+
+
 async def test_of_a_group_only_the_chosen_senders(stream):
     """What others send to the same group and port is not received."""
     opening, port = await listening(f"udp://{GROUP}:{{port}}?localaddr=127.0.0.1&sources=127.0.0.2")
