@@ -32,6 +32,8 @@ _OPTIONS = {
     "input_bind": _option("bind", "IP", "Address of the worker's machine to connect from, of"),
     "input_header": _option("header", "NAME: VALUE", "Header of HTTP requests, or @FILE with one a line, of"),
     "input_connect": _option("connect", "NAME=VALUE", "Of RTMP's connect: flashVer, tcUrl, swfUrl, pageUrl, of"),
+    "input_segments_behind": _option("segments-behind", "N", "How many segments before the end live HLS begins, of"),
+    "input_max_kbps": _option("max-kbps", "KBPS", "The best variant of live HLS with no more is played, of"),
     "input_keep_drift": _option("keep-drift", "on|off", "Leave sound as it is stamped, though its clock drifts, of"),
 }
 
@@ -74,6 +76,10 @@ def _read(name: str, option: str, texts: list[str]) -> dict[str, Any]:
         return {"headers": read_headers(option, texts)}
     if name == "connect":
         return read_connect(option, texts)
+    if name in ("segments_behind", "max_kbps"):
+        if not texts[-1].isdecimal():
+            raise ValueError(f"{option}: must be a number")
+        return {name: int(texts[-1])}
     if name != "keep_drift":
         return {name: texts[-1]}
     if texts[-1] not in ("on", "off"):

@@ -17,7 +17,10 @@ from streamferry.reasons import InvalidPart
 #: Names of REST -> what the options begin with.
 _ENDS = {"source_options": "source", "destination_options": "to"}
 #: Options of one end only: the field of REST -> the end of the option's name.
-_OF_ONE_END = {"source": {"keep_drift": "keep-drift"}, "to": {"rotate_s": "rotate", "overlap": "overlap"}}
+_OF_ONE_END = {
+    "source": {"keep_drift": "keep-drift", "segments_behind": "segments-behind", "max_kbps": "max-kbps"},
+    "to": {"rotate_s": "rotate", "overlap": "overlap"},
+}
 #: RTMP's names of the parameters -> ours.
 _CONNECT = {"flashVer": "flash_ver", "tcUrl": "tc_url", "swfUrl": "swf_url", "pageUrl": "page_url"}
 _MAX_FILE_BYTES = 256 << 10
@@ -44,6 +47,13 @@ def _options_of(end: str, environment: bool) -> dict[str, Any]:
         text = "Leave sound as it is stamped, though its clock drifts; of a live source."
         own["source_keep_drift"] = Annotated[
             bool | None, typer.Option("--source-keep-drift/--no-source-keep-drift", help=text, show_default=False)
+        ]
+        own["source_segments_behind"] = Annotated[
+            int | None,
+            one("segments-behind", "Segments before the end of its playlist with which live HLS begins, of", "N"),
+        ]
+        own["source_max_kbps"] = Annotated[
+            int | None, one("max-kbps", "Of live HLS the best variant with no more is played, of", "KBPS")
         ]
     else:
         own["to_rotate_s"] = Annotated[

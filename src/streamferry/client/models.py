@@ -86,6 +86,8 @@ class InputOptions(Model):
     swf_url: str | None = None
     page_url: str | None = None
     keep_drift: int | None = None
+    segments_behind: int | None = None
+    max_kbps: int | None = None
 
 
 class Input(Model):

@@ -37,6 +37,8 @@ class OptionsBody(TypedDict):
     swf_url: NotRequired[str | None]
     page_url: NotRequired[str | None]
     keep_drift: NotRequired[bool | None]
+    segments_behind: NotRequired[int | None]
+    max_kbps: NotRequired[int | None]
     rotate_s: NotRequired[int | None]
     overlap: NotRequired[bool | None]
 

@@ -1,5 +1,6 @@
 """PeerOptions: how the peers of one end of a task are reached, what they are told, and how what they send or get is
-treated: proxy, local address, headers of HTTP requests, parameters of RTMP's connect command, drift, rotation. Pure.
+treated: proxy, local address, headers of HTTP requests, parameters of RTMP's connect command, drift, which of live HLS
+is played, rotation. Pure.
 
 Most of it is secret or may be. ``shown`` is the form for people; ``to_json`` reveals, for the store and for what is
 sealed or inherited, never for a log or a command line.
@@ -23,6 +24,8 @@ DATAGRAMS = frozenset(("srt", "udp"))
 MAX_HEADERS = 32
 #: Platforms begin a broadcast with each session; no task is longer than a week.
 MIN_ROTATE_S, MAX_ROTATE_S = 60, 7 * 24 * 3600
+#: A playlist that lists fewer is begun with its first segment.
+MAX_SEGMENTS_BEHIND, MAX_KBPS = 100, 1_000_000
 MAX_VALUE_CHARS = 4096
 #: Headers that say who asks and from where: they are passed on to other hosts. All others are for the host alone that
 #: they were given for, whatever they are named.
@@ -59,7 +62,9 @@ class PeerOptions:
     """``proxy``: http://, socks5:// (this machine resolves names) or socks5h:// (the proxy does). ``bind``: the address
     of this machine to connect from. ``headers``: names as given, with their values. ``flash_ver`` and what follows:
     parameters of RTMP's connect, instead of ours; empty for ours. ``keep_drift``: sound of a live source stays as it is
-    stamped, though its clock drifts. ``rotate_s``: a publish session ends after so long, and the next one begins where
+    stamped, though its clock drifts. ``segments_behind``: a session of live HLS begins with so many of the segments
+    that are listed, the latest; 0: with three. ``max_kbps``: of its variants the best is played whose bandwidth is no
+    higher, else the lowest; 0: the best. ``rotate_s``: a publish session ends after so long, and the next begins where
     it ended; 0: it does not. ``overlap``: the destination takes a second publisher of a stream, so that a
     worker that is drained publishes until the next one does. Raises InvalidPart.
     """
@@ -72,6 +77,8 @@ class PeerOptions:
     swf_url: str = field(default="", repr=False)
     page_url: str = field(default="", repr=False)
     keep_drift: bool = False
+    segments_behind: int = 0
+    max_kbps: int = 0
     rotate_s: int = 0
     overlap: bool = False
 
@@ -87,6 +94,9 @@ class PeerOptions:
                 raise InvalidPart("bind", Code.FIELD_BIND) from None
         if self.rotate_s and not MIN_ROTATE_S <= self.rotate_s <= MAX_ROTATE_S:
             raise InvalidPart("rotate_s", Code.FIELD_ROTATE, least=MIN_ROTATE_S, most=MAX_ROTATE_S)
+        for name, most in (("segments_behind", MAX_SEGMENTS_BEHIND), ("max_kbps", MAX_KBPS)):
+            if not 0 <= getattr(self, name) <= most:
+                raise InvalidPart(name, Code.FIELD_BETWEEN, least=0, most=most)
         _check_headers(self.headers)
         for name in CONNECT_PARAMETERS:
             text = getattr(self, name)
@@ -160,7 +170,7 @@ def usable_options(end: End, schemes: Set[str]) -> frozenset[str]:
     if schemes - {"file"} and not schemes & DATAGRAMS:
         usable |= {"proxy", "bind"}
     if schemes & {"http", "https"}:
-        usable.add("headers")
+        usable |= {"headers", "segments_behind", "max_kbps"} if end is End.LIVE else {"headers"}
     if schemes & {"rtmp", "rtmps"}:
         usable.update(CONNECT_PARAMETERS)
     return frozenset(usable)
@@ -238,6 +248,8 @@ def check_header_value(name: str, value: str) -> None:
 
 _OF_ONE_END = {
     "keep_drift": (End.LIVE, Code.FIELD_OF_LIVE_SOURCES),
+    "segments_behind": (End.LIVE, Code.FIELD_OF_LIVE_SOURCES),
+    "max_kbps": (End.LIVE, Code.FIELD_OF_LIVE_SOURCES),
     "rotate_s": (End.DESTINATION, Code.FIELD_OF_DESTINATIONS),
     "overlap": (End.DESTINATION, Code.FIELD_OF_DESTINATIONS),
 }

@@ -179,7 +179,7 @@ class RelayStatus:
     dropped_tags: int = 0
     #: Media that no destination was given: it was away or too slow, or a list that keeps time left it out.
     lost_ms: int = 0
-    #: Packets of a live source that never came: of RTP, or of MPEG-TS outside of HLS.
+    #: What never came of a live source: packets of RTP or MPEG-TS, segments of HLS.
     lost_packets: int = 0
     #: Of the present RTMP session, about a second old (``net.tcp_info``): the round trip, TCP segments that were sent
     #: again, and what the line took in its last burst.

@@ -110,7 +110,7 @@ async def _open_segments(
                 playlist, media_url = await read_playlist(media_url, given_for=url, **network)
                 await judge(url, playlist, media_url.reveal())
             follower.parts.is_wanted = memory.is_low_latency
-            follower.begin_session()
+            follower.begin_session(network.get("options", NO_OPTIONS).segments_behind)
             follower.take(playlist, asked_at, await listed(playlist, with_parts=memory.is_low_latency))
             renditions.append(Rendition(media_url, follower, url, **network))
         longest_s = max(rendition.follower.usual_s for rendition in renditions)
@@ -208,7 +208,7 @@ async def _read_offer(url: MediaUrl, stream: HttpStream, **network: Unpack[DialO
     # Relative addresses are relative to the redirect's target, and reloads go there too, as in players.
     base = final_url.reveal()
     await judge(url, playlist, base)
-    return playlist, Offer(base, playlist.variants(base))
+    return playlist, Offer(base, playlist.variants(base), network.get("options", NO_OPTIONS).max_kbps * 1000)
 
 
 async def _read_variant(url: MediaUrl, variant: Variant, **network: Unpack[DialOptions]) -> tuple[Playlist, Variant]:

@@ -51,8 +51,8 @@ class Next:
 class HlsFollower:
     """Follows one media playlist, over all sessions of a source, so that no segment is played twice."""
 
-    def __init__(self, segments_behind: int = SEGMENTS_BEHIND) -> None:
-        self._segments_behind = segments_behind
+    def __init__(self) -> None:
+        self._segments_behind = SEGMENTS_BEHIND
         self._waiting: deque[Segment] = deque()
         # The segments given last.
         self._given: deque[Segment] = deque(maxlen=_REMEMBERED)
@@ -77,6 +77,8 @@ class HlsFollower:
         self._began_s: float | None = None
         # What was given to be played in this session, the last two.
         self._played: deque[Segment] = deque(maxlen=2)
+        #: Segments that could not be had, or not whole, over all sessions.
+        self.lost_segments = 0
         #: The number of a segment that ended a session by being refused.
         self.refused = -1
         #: When the playlist is to be read next, on the clock of ``take``.
@@ -92,7 +94,10 @@ class HlsFollower:
     @property
     def start_s(self) -> float:
         """How far before the end of the playlist a session begins, in seconds."""
-        return self._segments_behind * self._usual_s if self._began_s is None else self._began_s
+        if self._began_s is not None:
+            return self._began_s
+        # Of a playlist that lists fewer no session can begin with more.
+        return min(self._segments_behind, len(self._names) or self._segments_behind) * self._usual_s
 
     @property
     def step_s(self) -> float:
@@ -109,8 +114,12 @@ class HlsFollower:
         """The part that comes next, if it may be asked for before it is listed."""
         return None if self._needs_start else self.parts.hint
 
-    def begin_session(self) -> None:
-        """A session begins: its stamps may have nothing to do with those before, and what waits is listed again."""
+    def begin_session(self, segments_behind: int = 0) -> None:
+        """A session begins: its stamps may have nothing to do with those before, and what waits is listed again.
+
+        ``segments_behind``: how many segments before the end of the playlist it may begin; 0: as many as is usual.
+        """
+        self._segments_behind = segments_behind or SEGMENTS_BEHIND
         self._waiting.clear()
         self._names = {}
         self._is_break = True
@@ -164,6 +173,7 @@ class HlsFollower:
         self._latest = segments[-_REMEMBERED:] if self.parts.is_wanted else []
         while len(self._waiting) > _MOST_WAITING:
             self._lost_s += self._waiting.popleft().seconds
+            self.lost_segments += 1
             self._needs_start = True
 
     def next(self) -> Next | None:
@@ -208,10 +218,12 @@ class HlsFollower:
     def lose(self, seconds: float) -> None:
         """So much of a segment that was given could not be had."""
         self._lost_s += seconds
+        self.lost_segments += 1
 
     def lose_all(self, found: Next) -> None:
         """The segment given last could not be had at all."""
         self._lost_s += found.lost_s + found.segment.seconds
+        self.lost_segments += 1
         self._is_break |= found.is_break
 
     def _first(self, segments: list[Segment]) -> list[Segment]:
@@ -259,6 +271,7 @@ class HlsFollower:
             self._lost_s += sum(segment.seconds for segment in fresh) - sum(segment.seconds for segment in begun)
             self._needs_start, fresh = True, begun
         self._lost_s += missing * self._usual_s
+        self.lost_segments += missing
         self._add(fresh)
 
     def _unplayed(self, segments: list[Segment]) -> list[Segment]:

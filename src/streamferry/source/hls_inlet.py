@@ -32,9 +32,6 @@ _LOOK_EVERY_S = 0.02
 class HlsInlet:
     """The LiveInlet of live HLS."""
 
-    #: Segments come whole, or are left out.
-    lost_packets = 0
-
     def __init__(
         self,
         renditions: Sequence[Rendition],
@@ -48,10 +45,20 @@ class HlsInlet:
         self.needs_ffmpeg: Callable[[], None] = lambda: None
         laid = Clock()
         self._readers = [RenditionReader(rendition, laid) for rendition in renditions]
+        self._lost_before = self._lost_segments
         self._clock = asyncio.get_running_loop().time
         self._pace = Pace()
         self._has_begun = False
         self._slow_at = 0.0
+
+    @property
+    def lost_packets(self) -> int:
+        """See ``LiveInlet.lost_packets``: segments that could not be had, or not whole."""
+        return self._lost_segments - self._lost_before
+
+    @property
+    def _lost_segments(self) -> int:
+        return sum(reader.rendition.follower.lost_segments for reader in self._readers)
 
     async def look(self) -> None:
         """Wait until it is known what comes. Raises SourceError, NeedsFfmpeg among them."""

@@ -1,4 +1,4 @@
-"""Which variant of a live HLS source is played: the best that its server gives.
+"""Which variant of a live HLS source is played: the best that its server gives, within the limit of the task.
 
 One that is refused makes room for the next lower, and is not asked for again for a while. What has its sound in a
 playlist that is refused is played without it, before what has no picture at all is.
@@ -28,10 +28,14 @@ _MOST_REMEMBERED = 64
 
 @dataclass(slots=True)
 class Offer:
-    """What a master playlist at ``base`` offers, the best first; nothing if it is a media playlist itself."""
+    """What a master playlist at ``base`` offers, the best first; nothing if it is a media playlist itself.
+
+    ``max_bits_per_s``: what needs more is tried after all others, the lowest first; 0: there is no limit.
+    """
 
     base: str
     variants: list[Variant]
+    max_bits_per_s: int = 0
     #: Why the best of them cannot be had.
     _error: MediaError | None = None
     _tries: int = 0
@@ -50,7 +54,10 @@ class Offer:
     def in_order(self, memory: SourceMemory, now: float) -> Iterator[Variant]:
         """What to try, until one is there; ``note`` is told of the others."""
         # Those that were refused a while ago come last of their kind.
-        ranked = sorted(self.variants, key=lambda variant: memory.poor_variants.get(_path(variant), now) > now)
+        ranked = sorted(
+            self.variants,
+            key=lambda one: (self._excess_bits_per_s(one), memory.poor_variants.get(_path(one), now) > now),
+        )
         pictures = [variant for variant in ranked if variant.has_picture][:_MOST_TRIES]
         alone = [replace(variant, audio_url=None) for variant in pictures[:1] if variant.audio_url is not None]
         for variant in (*pictures, *alone, *(one for one in ranked if not one.has_picture)):
@@ -60,6 +67,9 @@ class Offer:
             # A fault of the server that may pass is no reason to go on without sound.
             if _server(variant) not in self._away and not (variant in alone and self._may_pass):
                 yield variant
+
+    def _excess_bits_per_s(self, variant: Variant) -> int:
+        return max(0, variant.bits_per_s - self.max_bits_per_s) if self.max_bits_per_s else 0
 
     def note(self, variant: Variant, error: MediaError, memory: SourceMemory, now: float) -> None:
         """It cannot be had."""

@@ -67,7 +67,7 @@ class LiveInlet(Protocol):
 
     @property
     def lost_packets(self) -> int:
-        """Packets of the session that never came: of RTP, or of MPEG-TS outside of HLS; 0 where none can be missed."""
+        """What never came in the session: packets of RTP and MPEG-TS, segments of HLS; 0 where none can be missed."""
 
     def pull(self, scratch: memoryview, out: list[Tag]) -> int:
         """Receive once, without waiting, and append the tags that are now complete to ``out``.

@@ -46,6 +46,8 @@ class OptionsDraft:
     swf_url: str | None = None
     page_url: str | None = None
     keep_drift: bool | None = None
+    segments_behind: int | None = None
+    max_kbps: int | None = None
     rotate_s: int | None = None
     overlap: bool | None = None
 
@@ -130,7 +132,7 @@ def _merge(draft: OptionsDraft, present: PeerOptions) -> PeerOptions:
         if REDACTED in text and text != shown_text(known_text):
             raise InvalidPart(name, Code.FIELD_REDACTED_ADDRESS, stars=REDACTED)
         merged[name] = known_text if REDACTED in text else text.strip()
-    for name in ("keep_drift", "rotate_s", "overlap"):
+    for name in ("keep_drift", "segments_behind", "max_kbps", "rotate_s", "overlap"):
         if (value := getattr(draft, name)) is not None:
             merged[name] = value
     return replace(present, **merged)

@@ -109,7 +109,7 @@ TASK_LOST = Family(
 TASK_LOST_PACKETS = Family(
     "task_lost_packets",
     Kind.COUNTER,
-    "Packets of a live source that never came since the task's run began: of RTP, or of MPEG-TS outside of HLS.",
+    "What never came of a live source since the task's run began: packets of RTP or MPEG-TS, segments of HLS.",
     ("task",),
 )
 TASK_RTT = Family(

@@ -224,7 +224,7 @@ class RunView(View):
     """Media that no destination was given since the run began: it was away or too slow, or a list that keeps time left
     it out."""
     lost_packets: int
-    """Packets of a live source that never came since the run began: of RTP, or of MPEG-TS outside of HLS."""
+    """What never came of a live source since the run began: packets of RTP or MPEG-TS, segments of HLS."""
     rtt_ms: float | None
     """Round trip to the destination, of an RTMP session that is open."""
     retransmits: int | None

@@ -6,7 +6,7 @@ Specification: RFC 8216.
 import re
 import zlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import takewhile
 from urllib.parse import quote, urljoin
 
@@ -42,6 +42,8 @@ class Variant:
     url: str
     audio_url: str | None = None
     has_picture: bool = True
+    #: By the word of its server; 0 without one.
+    bits_per_s: int = field(default=0, compare=False)
 
     def as_master(self) -> str:
         """A master playlist that names just this variant."""
@@ -98,8 +100,10 @@ class Playlist:
                 found.append((has_picture or not codecs, carried, rate, url, named.get("AUDIO", "")))
         found.sort(key=lambda variant: variant[:3], reverse=True)
         return [
-            Variant(url, self._audio_rendition(base, group) if group else None, has_picture=has_picture)
-            for has_picture, _, _, url, group in found[:_MAX_VARIANTS]
+            Variant(
+                url, self._audio_rendition(base, group) if group else None, has_picture=has_picture, bits_per_s=rate
+            )
+            for has_picture, _, rate, url, group in found[:_MAX_VARIANTS]
         ]
 
     @property

@@ -36,6 +36,7 @@ def test_options_are_for_all_inputs_or_for_one() -> None:
         "options": {"proxy": "socks5h://p.example:1", "keep_drift": True},
     }
     assert second["options"] == {"proxy": "socks5h://p.example:1", "headers": {"Cookie": "a=b", "X-A": "1"}}
+    assert given(segments_behind=["1=6"])["inputs"][0]["options"] == {"segments_behind": 6}
     body = given({"inputs": [{"kind": "live", "options": {"bind": "::1"}}]}, connect=["1=flashVer=A=B"], bind=["1=::2"])
     assert body["inputs"][0]["options"] == {"bind": "::2", "flash_ver": "A=B"}
 
@@ -48,6 +49,7 @@ def test_options_are_for_all_inputs_or_for_one() -> None:
         ({"header": ["1=no colon"]}, "--input-header: must be NAME: VALUE"),
         ({"connect": ["x=y"]}, "--input-connect: must be NAME=VALUE"),
         ({"keep_drift": ["yes"]}, "--input-keep-drift: must be on or off"),
+        ({"max_kbps": ["2M"]}, "--input-max-kbps: must be a number"),
     ],
 )
 def test_what_is_wrong_is_named_by_its_option(options: dict[str, list[str]], words: str) -> None:

@@ -119,6 +119,8 @@ def test_an_option_without_an_effect_is_refused_by_its_name(options: PeerOptions
         (End.LIVE, PeerOptions(overlap=True), "overlap"),
         (End.FILES, PeerOptions(keep_drift=True), "keep_drift"),
         (End.DESTINATION, PeerOptions(keep_drift=True), "keep_drift"),
+        (End.FILES, PeerOptions(segments_behind=5), "segments_behind"),
+        (End.DESTINATION, PeerOptions(max_kbps=900), "max_kbps"),
     ],
 )
 def test_an_option_of_the_other_end_is_refused_by_its_name(end: End, options: PeerOptions, name: str) -> None:
@@ -142,9 +144,17 @@ def test_sessions_are_rotated_once_a_minute_at_most(seconds: int) -> None:
     assert caught.value.name == "rotate_s"
 
 
-def test_drift_and_rotation_are_stored_and_shown() -> None:
-    options = PeerOptions(keep_drift=True, rotate_s=43_000, overlap=True)
-    assert options.shown() == options.to_json() == {"keep_drift": True, "rotate_s": 43_000, "overlap": True}
+@pytest.mark.parametrize("options", [{"segments_behind": -1}, {"segments_behind": 101}, {"max_kbps": -1}])
+def test_what_no_live_hls_can_be_played_by_is_refused_by_its_name(options: dict[str, int]) -> None:
+    with pytest.raises(InvalidPart, match="must be from 0 to 1") as caught:
+        PeerOptions(**options)  # type: ignore[arg-type]
+    assert [caught.value.name] == list(options)
+
+
+def test_what_are_no_texts_is_stored_and_shown() -> None:
+    told = {"keep_drift": True, "segments_behind": 5, "max_kbps": 900, "rotate_s": 43_000, "overlap": True}
+    options = PeerOptions.from_json(told)
+    assert options.shown() == options.to_json() == told
     assert PeerOptions.from_json(options.to_json()) == options
 
 

@@ -36,6 +36,16 @@ def test_it_begins_three_segments_before_the_end():
     assert follower.start_s == 6.0
 
 
+def test_it_begins_as_many_segments_before_the_end_as_it_is_told():
+    """Or with the first that is listed."""
+    for asked, first, seconds in ((1, 15, 2.0), (5, 11, 10.0), (9, 10, 12.0)):
+        follower = HlsFollower()
+        follower.begin_session(asked)
+        follower.take(playlist(10, 6), 0.0)
+        assert names(follower)[0] == f"s{first}.ts"
+        assert follower.start_s == seconds
+
+
 def test_each_segment_is_played_once_however_often_the_playlist_is_read():
     follower = HlsFollower()
     played = []

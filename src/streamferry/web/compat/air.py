@@ -47,7 +47,13 @@ def _read_options(name: str, body: OptionsBody) -> OptionsDraft:
     if body.KeepDrift not in (0, 1):
         raise InvalidField(f"{name}.KeepDrift", Code.FIELD_API_SWITCH)
     texts: dict[str, Any] = {ours: getattr(body, name) or "" for ours, name in OPTION_NAMES.items() if ours in _TEXTS}
-    return OptionsDraft(headers=body.Headers or {}, keep_drift=body.KeepDrift == 1, **texts)
+    return OptionsDraft(
+        headers=body.Headers or {},
+        keep_drift=body.KeepDrift == 1,
+        segments_behind=body.SegmentsBehind,
+        max_kbps=body.MaxKbps,
+        **texts,
+    )
 
 
 def read_slate(_: str, body: SlateBody) -> SlateDraft:

@@ -55,6 +55,8 @@ OPTION_NAMES = {
     "swf_url": "SwfUrl",
     "page_url": "PageUrl",
     "keep_drift": "KeepDrift",
+    "segments_behind": "SegmentsBehind",
+    "max_kbps": "MaxKbps",
 }
 _INPUT = re.compile(r"inputs\[(\d+)\]\.sources")
 _OPTION = re.compile(r"inputs\[(\d+)\]\.options(?:\.([a-z_]+)(.*))?")

@@ -132,6 +132,8 @@ class OptionsBody(Body):
     SwfUrl: str | None = Field(None, description="The same.")
     PageUrl: str | None = Field(None, description="The same.")
     KeepDrift: Int = Field(0, description="1 leaves the sound of drifting clocks as it is stamped.")
+    SegmentsBehind: Int = Field(0, description="Of live HLS: how many segments before its end it begins; 0: three.")
+    MaxKbps: Int = Field(0, description="Of live HLS: the best variant with no more is played; 0: the best.")
 
 
 class InputBody(Body):

@@ -6,7 +6,7 @@ from functools import partial
 from nicegui import ui
 
 from streamferry.media.peer_options import CONNECT_PARAMETERS, MAX_HEADERS
-from streamferry.web.dashboard.connection_values import CONNECT_LABELS, ConnectionValues, HeaderValues
+from streamferry.web.dashboard.connection_values import CONNECT_LABELS, NUMBERS, ConnectionValues, HeaderValues
 from streamferry.web.dashboard.form_fields import Fields
 from streamferry.web.dashboard.frame import Visitor
 from streamferry.web.dashboard.widgets import icon_button
@@ -47,8 +47,9 @@ class ConnectionEditor:
                     for name in CONNECT_PARAMETERS:
                         self._text(name, CONNECT_LABELS[name], one.connect[name], self._write_connect(name))
             self._switch("keep_drift", one.keep_drift)
-            rotate = partial(setattr, one, "rotate_s")
-            self._parts["rotate_s"] = fields.number(f"{end}.rotate_s", t("form.rotate_s"), one.rotate_s, rotate)
+            for name in NUMBERS:
+                write, value = partial(setattr, one, name), getattr(one, name)
+                self._parts[name] = fields.number(f"{end}.{name}", t(f"form.{name}"), value, write)
             self._switch("overlap", one.overlap)
         fields.fold(end, self._fold)
         fields.follow(end, self._follow)

@@ -30,6 +30,8 @@ from streamferry.tasks.errors import InvalidField
 from streamferry.tasks.options import OptionsDraft
 from streamferry.web.views import Kind
 
+#: Options that are numbers; without one they have no effect.
+NUMBERS = ("segments_behind", "max_kbps", "rotate_s")
 #: Parameters of RTMP's connect, as RTMP names them.
 CONNECT_LABELS = {"flash_ver": "flashVer", "tc_url": "tcUrl", "swf_url": "swfUrl", "page_url": "pageUrl"}
 
@@ -57,6 +59,8 @@ class ConnectionValues:
     headers: list[HeaderValues] = field(default_factory=lambda: [HeaderValues()])
     connect: dict[str, str] = field(default_factory=lambda: dict.fromkeys(CONNECT_PARAMETERS, ""))
     keep_drift: bool = False
+    segments_behind: float | None = None
+    max_kbps: float | None = None
     rotate_s: float | None = None
     overlap: bool = False
     seen: Mapping[str, Any] = field(default_factory=dict)
@@ -70,6 +74,8 @@ class ConnectionValues:
             headers=[HeaderValues(name, value) for name, value in shown.get("headers", {}).items()] or [HeaderValues()],
             connect={name: shown.get(name, "") for name in CONNECT_PARAMETERS},
             keep_drift=shown.get("keep_drift", False),
+            segments_behind=shown.get("segments_behind"),
+            max_kbps=shown.get("max_kbps"),
             rotate_s=shown.get("rotate_s"),
             overlap=shown.get("overlap", False),
             seen={} if is_new else shown,
@@ -79,7 +85,10 @@ class ConnectionValues:
     def is_set(self) -> bool:
         """Whether anything was given."""
         told = self.proxy or self.bind or self._headers or any(self.connect.values())
-        return bool(told or self.keep_drift or self.rotate_s or self.overlap)
+        return bool(told or self.keep_drift or self.overlap or any(getattr(self, name) for name in NUMBERS))
+
+    def _numbers(self, usable: Set[str]) -> dict[str, int]:
+        return {name: int(getattr(self, name) or 0) for name in NUMBERS if name in usable}
 
     @property
     def _headers(self) -> list[tuple[int, HeaderValues]]:
@@ -101,8 +110,8 @@ class ConnectionValues:
             judge("proxy", lambda: _check_proxy(self.proxy.strip(), rules))
         if "bind" in usable:
             judge("bind", lambda: PeerOptions(bind=self.bind.strip()))
-        if "rotate_s" in usable:
-            judge("rotate_s", lambda: PeerOptions(rotate_s=int(self.rotate_s or 0)))
+        for name, value in self._numbers(usable).items():
+            judge(name, partial(_check_number, name, value))
         if "headers" in usable:
             self._judge_headers(judge)
         for name, text in self.connect.items():
@@ -131,11 +140,14 @@ class ConnectionValues:
         texts = {"proxy": self.proxy, "bind": self.bind, **self.connect}
         given = {name: text.strip() if name in usable else "" for name, text in texts.items()}
         headers = {one.name.strip(): one.value.strip() for _, one in self._headers}
+        numbers = self._numbers(usable)
         return OptionsDraft(
             headers=headers if "headers" in usable else {},
             keep_drift=self.keep_drift and "keep_drift" in usable,
-            rotate_s=int(self.rotate_s or 0) if "rotate_s" in usable else 0,
             overlap=self.overlap and "overlap" in usable,
+            segments_behind=numbers.get("segments_behind", 0),
+            max_kbps=numbers.get("max_kbps", 0),
+            rotate_s=numbers.get("rotate_s", 0),
             **given,
         )
 
@@ -165,6 +177,11 @@ def _check_connect(name: str, text: str) -> None:
     if REDACTED in text:
         _refuse(Code.FIELD_REDACTED_ADDRESS, stars=REDACTED)
     told: dict[str, Any] = {name: text}
+    replace(NO_OPTIONS, **told)
+
+
+def _check_number(name: str, value: int) -> None:
+    told: dict[str, Any] = {name: value}
     replace(NO_OPTIONS, **told)
 
 

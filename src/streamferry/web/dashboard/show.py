@@ -172,6 +172,9 @@ def connection_of(options: Mapping[str, Any], t: Translate) -> str:
     told = [(label_of(t(f"form.{name}")), options[name]) for name in ("proxy", "bind") if name in options]
     told += options.get("headers", {}).items()
     told += [(label, options[name]) for name, label in CONNECT_LABELS.items() if name in options]
+    told += [
+        (label_of(t(f"form.{name}")), options[name]) for name in ("segments_behind", "max_kbps") if name in options
+    ]
     if "rotate_s" in options:
         told.append((label_of(t("form.rotate_s")), span(options["rotate_s"])))
     lines = [t("task.told", name=name, value=value) for name, value in told]

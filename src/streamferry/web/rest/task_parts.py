@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, Strict
 
-from streamferry.media.peer_options import MAX_HEADERS, MAX_ROTATE_S, MAX_VALUE_CHARS
+from streamferry.media.peer_options import MAX_HEADERS, MAX_KBPS, MAX_ROTATE_S, MAX_SEGMENTS_BEHIND, MAX_VALUE_CHARS
 from streamferry.media.slate import MAX_TEXT_CHARS, MAX_TITLE_CHARS, SlateKind
 from streamferry.relay.spec import LEAST_SWITCH_S, MAX_DESTINATIONS, MAX_ITEMS, MOST_SWITCH_S, Latency
 from streamferry.tasks.checks import MAX_ADDRESS_CHARS, MAX_INT32
@@ -77,6 +77,12 @@ class OptionsBody(Body):
     keep_drift: Switch | None = None
     """Of live sources: sound stays as it is stamped, though its clock drifts against the picture's; false (the default)
     keeps it in step."""
+    segments_behind: Annotated[int, Field(ge=0, le=MAX_SEGMENTS_BEHIND)] | None = None
+    """Of live HLS: a session begins with so many of the segments that are listed, the latest; 0 (the default): with
+    three. More is safer from servers that lag, and later."""
+    max_kbps: Annotated[int, Field(ge=0, le=MAX_KBPS)] | None = None
+    """Of live HLS with several variants: the best is played whose bandwidth is no higher, or else the lowest; 0 (the
+    default): the best."""
     rotate_s: Annotated[int, Field(ge=0, le=MAX_ROTATE_S)] | None = None
     """Of destinations: end the publish session after so many seconds, 60 at least, and begin the next one where it
     ended, at a keyframe; 0 (the default) keeps it for as long as it lasts."""

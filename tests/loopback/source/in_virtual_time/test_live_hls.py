@@ -135,6 +135,19 @@ async def test_one_reload_of_four_that_fails(play, server):
     assert seen.longest_pause_s() < 0.6
 
 
+async def test_what_could_not_be_had_is_counted(peers, server):
+    """Segments that are refused, and those that break off; what another session lacked is not its own."""
+    server.answer = lambda name, _: 404 if name.endswith(".ts") and int(name[:-3]) % 5 == 0 else None
+    server.breaks = lambda name: name in ("12.ts", "13.ts")
+    url, memory = MediaUrl.parse(f"http://127.0.0.1:{await peers.serve(server.serve)}/live.m3u8"), SourceMemory()
+    for count in (6, 0):
+        inlet = await open_live(url, memory=memory)
+        await watch(inlet, 20)
+        assert inlet.lost_packets == count
+        inlet.close()
+        server.answer, server.breaks = None, lambda name: False
+
+
 async def test_single_segments_that_are_missing_are_gaps(play, server):
     server.answer = lambda name, _: 404 if name.endswith(".ts") and int(name[:-3]) % 5 == 0 else None
     seen = await play(40)

@@ -7,6 +7,7 @@ import pytest
 from kit.hls import with_separate_sound
 from kit.live_hls import LiveServer, watch
 from streamferry.media.errors import SourceRejected
+from streamferry.media.peer_options import PeerOptions
 from streamferry.media.url import MediaUrl
 from streamferry.net.dial import Deadlines
 from streamferry.source import SourceMemory
@@ -60,8 +61,8 @@ async def play(peers, variants):
     memory = SourceMemory()
     port = await peers.serve(variants.serve)
 
-    async def session(seconds):
-        inlet = await open_live(MediaUrl.parse(f"http://127.0.0.1:{port}/master.m3u8"), memory=memory)
+    async def session(seconds, **network):
+        inlet = await open_live(MediaUrl.parse(f"http://127.0.0.1:{port}/master.m3u8"), memory=memory, **network)
         try:
             return await watch(inlet, seconds)
         finally:
@@ -75,6 +76,21 @@ async def test_the_best_with_a_picture(play, variants):
     seen = await play(5)
     assert seen.media_s() == pytest.approx(5, abs=0.5)
     assert {name.partition("-")[0] for name in variants.asked if name.endswith(".ts")} == {"high"}
+
+
+@pytest.mark.parametrize(("max_kbps", "name"), [(3000, "high"), (2999, "low"), (10, "low")])
+async def test_the_best_within_a_limit(play, variants, max_kbps, name):
+    """The lowest, if none is."""
+    seen = await play(5, options=PeerOptions(max_kbps=max_kbps))
+    assert seen.media_s() == pytest.approx(5, abs=0.5)
+    assert {one.partition("-")[0] for one in variants.asked if one.endswith(".ts")} == {name}
+
+
+async def test_what_is_above_the_limit_is_the_last_choice(play, variants):
+    variants.refused = {"low.m3u8": 404}
+    seen = await play(5, options=PeerOptions(max_kbps=2000))
+    assert seen.error is None
+    assert {one.partition("-")[0] for one in variants.asked if one.endswith(".ts")} == {"high"}
 
 
 @pytest.mark.parametrize("refused", ["high.m3u8", "high"])

@@ -353,14 +353,15 @@ def test_what_has_no_effect_is_neither_asked_for_nor_sent() -> None:
     assert values.usable_options["source_options"] == frozenset()
     assert values.find_problems(RULES, NOW) == {}
     assert values.new_task(NOW).source_options == OptionsDraft(
-        "", "", {}, tc_url="", keep_drift=False, rotate_s=0, overlap=False
+        *("", "", {}), tc_url="", keep_drift=False, segments_behind=0, max_kbps=0, rotate_s=0, overlap=False
     )
-    everything = frozenset(OPTION_NAMES) - {"keep_drift", "rotate_s", "overlap"}
+    of_hls = {"segments_behind", "max_kbps"}
+    everything = frozenset(OPTION_NAMES) - {"keep_drift", *of_hls, "rotate_s", "overlap"}
     for kind, url, usable in (
         (Kind.VOD, "", everything - set(CONNECT_PARAMETERS)),
-        (Kind.LIVE, "", everything | {"keep_drift"}),
+        (Kind.LIVE, "", everything | {"keep_drift", *of_hls}),
         (Kind.LIVE, "rtmp://a.example/live/x", (everything | {"keep_drift"}) - {"headers"}),
-        (Kind.LIVE, "https://a.example/live.flv", (everything | {"keep_drift"}) - set(CONNECT_PARAMETERS)),
+        (Kind.LIVE, "https://a.example/live.flv", (everything | {"keep_drift", *of_hls}) - set(CONNECT_PARAMETERS)),
         (Kind.LIVE, "srt://a.example:9000", {"keep_drift"}),
         (Kind.LIVE, "rtsp://a.example/1", {"proxy", "bind", "keep_drift"}),
     ):
@@ -373,6 +374,18 @@ def test_what_has_no_effect_is_neither_asked_for_nor_sent() -> None:
     ):
         values.is_apart, values.destination = is_apart, destination
         assert values.usable_options["destination_options"] == usable | {"rotate_s"}, destination
+
+
+def test_what_live_hls_is_played_of_the_form() -> None:
+    values = filled()
+    values.kind, values.sources = Kind.LIVE, [SourceValues("https://a.example/live.m3u8")]
+    values.source_connection = ConnectionValues.of({"segments_behind": 6})
+    values.source_connection.max_kbps = 2500.0
+    task = values.new_task(NOW)
+    assert isinstance(task.source_options, OptionsDraft)
+    assert (task.source_options.segments_behind, task.source_options.max_kbps) == (6, 2500)
+    values.source_connection.segments_behind = 101
+    assert "source_options.segments_behind" in values.find_problems(RULES, NOW)
 
 
 def test_drift_and_rotation_of_the_form() -> None:

@@ -194,6 +194,19 @@ async def test_secrets_do_not_go_to_another_server_or_through_another_proxy(rest
     assert (await rest.call("PATCH", path, known))["destination_options"]["proxy"] == "http://p.example:1"
 
 
+async def test_what_live_hls_is_played_is_set_kept_and_cleared(rest: Rest) -> None:
+    told = {"segments_behind": 6, "max_kbps": 2500}
+    source = {"kind": "live", "sources": [{"url": "https://cam.example/live.m3u8"}]}
+    made = await rest.create(**source, source_options=told)
+    path = f"/tasks/{made['task_id']}"
+    assert (await rest.call("PATCH", path, {"title": "a"}))["source_options"] == told
+    options = relay_spec_of(await spec_of(rest, made), START).source_options
+    assert (options.segments_behind, options.max_kbps) == (6, 2500)
+    refused = await rest.refusal(422, "PATCH", path, {"source_options": {"segments_behind": 101}})
+    assert "segments_behind" in json.dumps(refused)
+    assert (await rest.call("PATCH", path, {"source_options": dict.fromkeys(told, 0)}))["source_options"] == {}
+
+
 async def test_drift_and_rotation_are_set_kept_and_cleared(rest: Rest) -> None:
     """Also by a change of something else; each is refused at the other end, by its name."""
     live = {"kind": "live", "sources": [{"url": "rtmp://cam.example/live/1"}]}
