@@ -74,6 +74,25 @@ async def test_joins_recorded_by_nginx(
 
 
 @pytest.mark.parametrize("begin_ms", BEGINS)
+async def test_a_file_that_gives_way_recorded_by_nginx(
+    store: PreparedStore, nginx: NginxRtmp, clips: ClipFactory, begin_ms: int
+) -> None:
+    """An edit, an order or a hand-over cuts it at a keyframe; another file follows, and the first one again."""
+    first, other = await prepared(store, clips("flash_beep")), await prepared(store, clips("two_seconds"))
+    first.retain()
+    cut, readers = PreparedReader(first), [PreparedReader(other), PreparedReader(first)]
+    parts = {end: frames_in(first, end=end) for end in first.index.place_offsets[2:]}
+    after = [frames_in(other), frames_in(first)]
+    await publish(nginx.url("out", "rec"), begin_ms, [cut, *readers], gives_way=True)
+    assert cut.is_cut
+    nginx.wait_unpublished("out", "rec")
+    (path,) = nginx.recordings("out")
+    data, tags = path.read_bytes(), list[Tag]()
+    scan_tags(memoryview(data), FLV_HEADER_BYTES, len(data), tags)
+    assert_the_same_media(frames_of(tags), [parts[cut.offset], *after], 200)
+
+
+@pytest.mark.parametrize("begin_ms", BEGINS)
 async def test_joins_played_by_node_media_server(
     store: PreparedStore, node_media_server: NodeMediaServer, clips: ClipFactory, begin_ms: int
 ) -> None:

@@ -28,19 +28,25 @@ def frames_of(tags: list[Tag]) -> list[Tag]:
     return [(tag_type, stamp, bytes(body)) for tag_type, stamp, body in kept]
 
 
-def frames_in(file: PreparedFile, place: int = 0, end_ms: int = 1 << 40) -> list[Tag]:
-    """What a pass over a file has to give."""
+def frames_in(file: PreparedFile, place: int = 0, end_ms: int = 1 << 40, end: int | None = None) -> list[Tag]:
+    """What a pass over a file has to give: up to a stamp in it, and up to an offset."""
     tags: list[Tag] = []
-    TagScan(file.index, place).read(file.view(), file.end_offset, tags)
+    TagScan(file.index, place).read(file.view(), end or file.end_offset, tags)
     return [tag for tag in frames_of(tags) if tag[1] < end_ms]
 
 
 async def publish(
-    url: str, begin_ms: int, readers: list[PreparedReader], watched: bytearray | None = None, **network: Any
+    url: str,
+    begin_ms: int,
+    readers: list[PreparedReader],
+    watched: bytearray | None = None,
+    *,
+    gives_way: bool = False,
+    **network: Any,
 ) -> None:
     """Play the readers in one publish session, in which they begin at that stamp, and end it.
 
-    ``watched`` gets what a preview shows of it.
+    ``watched`` gets what a preview shows of it. ``gives_way``: the first one does, after a visit.
     """
     outlet = Outlet()
     flow, feed = ListFlow(outlet, lambda now: True), FileFeed(outlet, START, lambda *step: None)
@@ -60,6 +66,8 @@ async def publish(
             while not feed.finished.is_set() or session.acked_bytes < session.sent_bytes or session.is_blocked:
                 now += FILE_VISIT_S
                 flow.visit(now)
+                if gives_way and feed.current is not None and feed.current.reader is readers[0]:
+                    feed.give_way()
                 await asyncio.sleep(0)
             flow.detach_session()
             await session.aclose()

@@ -15,7 +15,7 @@ _MAX_CHUNK_HEAD_BYTES = 256
 class ChunkedDecoder:
     """Takes the heads of the chunks out of a chunked body, in place. Keeps its state between calls.
 
-    Extensions are skipped; what follows the last chunk is ignored. 0.6 us a chunk on CPython 3.11.
+    Extensions are skipped; what follows the last chunk is ignored.
     """
 
     __slots__ = ("_head", "_left", "ended", "is_followed")

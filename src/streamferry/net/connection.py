@@ -113,8 +113,9 @@ class Connection:
 
         Raises OSError when the connection is broken.
         """
+        receive = self._recv_into
         try:
-            return self._recv_into(view)
+            return receive(view)
         except BlockingIOError:
             return None
 
@@ -128,8 +129,9 @@ class Connection:
         # ``Fence.check``, written out: this runs at each visit of each stream.
         if clock_gettime(CLOCK_BOOTTIME) >= self._fence.at:
             self._fence.check()
+        send = self._sendmsg
         try:
-            return self._sendmsg(buffers)
+            return send(buffers)
         except BlockingIOError:
             return 0
 

@@ -21,22 +21,32 @@ from streamferry.relay.fast_path import (
     write_header,
 )
 from streamferry.source.flv import FlvReader
-from streamferry.source.live import MAX_PULL_BYTES, ConnectionInlet, LiveInlet
+from streamferry.source.live import ConnectionInlet, LiveInlet
 from streamferry.source.rtmp import RtmpReader
 from streamferry.timeline import Timeline
 from streamferry.timeline.tracks import MAX_FRAME_MS
-from streamferry.wire.flv import MAX_TAG_BYTES
+from streamferry.wire.flv import AROUND_BODY_BYTES, MAX_TAG_BYTES
 from streamferry.wire.rtmp.chunk import EXTENDED, MAX_MESSAGE_BYTES, append_chunks, continuation, swap_bytes
 from streamferry.wire.rtmp.framed import Framed
 
-_AROUND_BODY_BYTES, _HEADER_BYTES = 15, 11
 _STAMP_MASK = 0xFFFFFFFF
+# What comes in so many pieces takes milliseconds, and less is received at the next visit.
+_MANY_PIECES = 4_000
 
-# An FLV tag's type and size, its stamp with the extension byte, and the first two bytes of its body.
-_read_tag = Struct(">II3xH").unpack_from
+# An FLV tag from one byte before it, where the header of a message begins: its type and size, its stamp with the
+# extension byte, and the first two bytes of its body.
+_read_tag = Struct(">xII3xH").unpack_from
+# Sound and picture as such a word, without the size.
+_SOUND, _PICTURE = AUDIO << 24, VIDEO << 24
 # The header of an RTMP message, and what follows it: an extended stamp, or the beginning of the body.
 _read_chunk = Struct(">IIII").unpack_from
 _read_look = Struct(">H").unpack_from
+
+
+def _is_to_come(view: memoryview, start: int, end: int) -> bool:
+    """Whether the tag that begins there is one to wait for, and has not come in full."""
+    size = int.from_bytes(view[start + 1 : start + 4])
+    return view[start] in (AUDIO, VIDEO) and size <= MAX_TAG_BYTES and start + AROUND_BODY_BYTES + size > end
 
 
 class FlvFastPath(ByteFastPath[FlvReader]):
@@ -50,67 +60,78 @@ class FlvFastPath(ByteFastPath[FlvReader]):
         """See ``FastPath``."""
         reader, view = self._reader, self._scratch
         unread = reader.unread
-        start = BEGIN - len(unread)
-        if start < 1:
+        # Where the header of the next message goes: one byte before the tag, up to its body.
+        at = BEGIN - len(unread) - 1
+        if at < 0:
             return BEGIN, 0, 0, video_ms, 0, audio_ms, 0
         if unread:
-            view[start:BEGIN] = unread
-        chunk_size, stream_word, append = framed.chunk_size, framed.stream_word, framed.pieces.append
-        count = tag_type = last_type = video_step_ms = audio_step_ms = 0
-        # Whether the loop ends at a tag of which there is enough for the general path.
-        is_whole = True
-        while start + _AROUND_BODY_BYTES <= end:
-            type_and_size, stamp_word, look = _read_tag(view, start)
-            size = type_and_size & 0xFFFFFF
-            tag_type = type_and_size >> 24
-            following = start + _AROUND_BODY_BYTES + size
-            if following > end:
-                # Of whatever kind: it is not whole yet.
-                is_whole = tag_type not in (VIDEO, AUDIO) or size > MAX_TAG_BYTES
-                break
+            view[at + 1 : BEGIN] = unread
+        pieces, chunk_size, stream_word = framed.pieces, framed.chunk_size, framed.stream_word
+        append = pieces.append
+        video_until_ms, audio_until_ms = min(until_ms, video_ms + MAX_FRAME_MS), min(until_ms, audio_ms + MAX_FRAME_MS)
+        video_before_ms, audio_before_ms = video_ms, audio_ms
+        # What the last tag was that was taken, and how many pieces are no message of their own.
+        tag_type = further = 0
+        last_at, last_tail = end - AROUND_BODY_BYTES - 1, end - 4
+        while at <= last_at:
+            type_and_size, stamp_word, look = _read_tag(view, at)
             ms = (stamp_word >> 8) + base_ms
             if stamp_word & 0xFF:
                 ms += (stamp_word & 0xFF) << 24
-            if ms > until_ms or size < MIN_BODY_BYTES:
-                break
-            if tag_type == VIDEO:
-                step_ms = ms - video_ms
-                if not 0 < step_ms <= MAX_FRAME_MS or not PICTURES[look]:
+            if type_and_size < _PICTURE:
+                size = type_and_size - _SOUND
+                tail = at + size + 12
+                if (
+                    tail > last_tail
+                    or size < MIN_BODY_BYTES
+                    or ms <= audio_ms
+                    or ms > audio_until_ms
+                    or not SOUNDS[look]
+                ):
                     break
-                video_ms, video_step_ms, chunk = ms, step_ms, VIDEO_CHUNK
-            elif tag_type == AUDIO:
-                step_ms = ms - audio_ms
-                if not 0 < step_ms <= MAX_FRAME_MS or not SOUNDS[look]:
-                    break
-                audio_ms, audio_step_ms, chunk = ms, step_ms, AUDIO_CHUNK
+                audio_before_ms = audio_ms
+                audio_ms = ms
+                tag_type, chunk = AUDIO, AUDIO_CHUNK
             else:
-                break
+                size = type_and_size - _PICTURE
+                tail = at + size + 12
+                if (
+                    tail > last_tail
+                    or size < MIN_BODY_BYTES
+                    or ms <= video_ms
+                    or ms > video_until_ms
+                    or not PICTURES[look]
+                ):
+                    break
+                video_before_ms = video_ms
+                video_ms = ms
+                tag_type, chunk = VIDEO, VIDEO_CHUNK
+            piece = at
             if ms < EXTENDED:
-                piece = start - 1
-                write_header(view, piece, chunk | ms, size << 8 | tag_type, stream_word)
+                write_header(view, at, chunk + ms, size * 256 + tag_type, stream_word)
             else:
-                piece = start + _HEADER_BYTES
+                piece += 12
                 append(pack_extended_header(chunk | EXTENDED, size << 8 | tag_type, stream_word, ms))
+                further += 1
             if size > chunk_size:
                 head = continuation(chunk >> 24, ms)
-                for at in range(start + _HEADER_BYTES + chunk_size, following - 4, chunk_size):
-                    append(view[piece:at])
+                for cut in range(at + 12 + chunk_size, tail, chunk_size):
+                    append(view[piece:cut])
                     append(head)
-                    piece = at
-            append(view[piece : following - 4])
+                    piece = cut
+                    further += 2
+            append(view[piece:tail])
             if looks:
                 self.passed.append((tag_type, ms - base_ms, b""))
-            last_type = tag_type
-            count += 1
-            start = following
-        else:
-            is_whole = False
+            at = tail + 3
+        start = at + 1
         reader.unread = b""
-        if not is_whole:
+        if start + AROUND_BODY_BYTES > end or _is_to_come(view, start, end):
             if start < end:
                 reader.unread = bytes(view[start:end])
             start = -1
-        return start, count, last_type, video_ms, video_step_ms, audio_ms, audio_step_ms
+        video_step_ms, audio_step_ms = video_ms - video_before_ms, audio_ms - audio_before_ms
+        return start, len(pieces) - further, tag_type, video_ms, video_step_ms, audio_ms, audio_step_ms
 
 
 class RtmpFastPath(ByteFastPath[RtmpReader]):
@@ -132,7 +153,9 @@ class RtmpFastPath(ByteFastPath[RtmpReader]):
             session.unread = b""
         find, source_chunk_size = reader.streams.get, reader.chunk_size
         chunk_size, stream_word, append = framed.chunk_size, framed.stream_word, framed.pieces.append
-        count = last_type = video_step_ms = audio_step_ms = 0
+        video_until_ms, audio_until_ms = min(until_ms, video_ms + MAX_FRAME_MS), min(until_ms, audio_ms + MAX_FRAME_MS)
+        video_before_ms, audio_before_ms = video_ms, audio_ms
+        count = last_type = 0
         # What of the buffer goes out as it lies, up to where the loop is.
         piece = begin = start
         # Whether the loop ends at a message of which there is enough for the general path.
@@ -178,18 +201,16 @@ class RtmpFastPath(ByteFastPath[RtmpReader]):
                 is_whole = size > MAX_MESSAGE_BYTES
                 break
             ms = stamp_ms + base_ms
-            if ms > until_ms or size < MIN_BODY_BYTES:
+            if size < MIN_BODY_BYTES:
                 break
-            if type_id == VIDEO:
-                step_ms = ms - video_ms
-                if not 0 < step_ms <= MAX_FRAME_MS or not PICTURES[look]:
+            if type_id == AUDIO:
+                if ms <= audio_ms or ms > audio_until_ms or not SOUNDS[look]:
                     break
-                chunk, video_ms, video_step_ms = VIDEO_CHUNK, ms, step_ms
-            elif type_id == AUDIO:
-                step_ms = ms - audio_ms
-                if not 0 < step_ms <= MAX_FRAME_MS or not SOUNDS[look]:
+                audio_before_ms, audio_ms, chunk = audio_ms, ms, AUDIO_CHUNK
+            elif type_id == VIDEO:
+                if ms <= video_ms or ms > video_until_ms or not PICTURES[look]:
                     break
-                chunk, audio_ms, audio_step_ms = AUDIO_CHUNK, ms, step_ms
+                video_before_ms, video_ms, chunk = video_ms, ms, VIDEO_CHUNK
             else:
                 break
             if ms < EXTENDED and body - start >= 12:
@@ -235,21 +256,10 @@ class RtmpFastPath(ByteFastPath[RtmpReader]):
             if start < end:
                 session.unread = bytes(view[start:end])
             start = -1
+        if len(framed.pieces) > _MANY_PIECES:
+            self._inlet.room_bytes //= 2
+        video_step_ms, audio_step_ms = video_ms - video_before_ms, audio_ms - audio_before_ms
         return start, count, last_type, video_ms, video_step_ms, audio_ms, audio_step_ms
-
-
-class _Unhurried:
-    """What takes care itself that no pull of it takes long."""
-
-    room_bytes = MAX_PULL_BYTES
-
-    @staticmethod
-    def clock() -> float:
-        """None is needed."""
-        return 0.0
-
-
-_UNHURRIED = _Unhurried()
 
 
 class TagFastPath(FastPath):
@@ -260,7 +270,7 @@ class TagFastPath(FastPath):
     def __init__(
         self, inlet: LiveInlet, timeline: Timeline, outlet: Outlet, drift: Drift | None, scratch: memoryview
     ) -> None:
-        super().__init__(_UNHURRIED, timeline, outlet, drift, scratch)
+        super().__init__(timeline, outlet, drift, scratch)
         self._inlet = inlet
         # What the pull of this visit gave and was not taken, and how it ended.
         self._tags: list[Tag] = []
@@ -289,22 +299,22 @@ class TagFastPath(FastPath):
     ) -> Taken:
         """See ``FastPath``."""
         tags, chunk_size, stream_word, append = self._tags, framed.chunk_size, framed.stream_word, framed.pieces.append
-        count = last_type = video_step_ms = audio_step_ms = 0
+        video_until_ms, audio_until_ms = min(until_ms, video_ms + MAX_FRAME_MS), min(until_ms, audio_ms + MAX_FRAME_MS)
+        video_before_ms, audio_before_ms = video_ms, audio_ms
+        count = last_type = 0
         for tag_type, stamp_ms, body in tags:
             ms, size = stamp_ms + base_ms, len(body)
-            if ms > until_ms or size < MIN_BODY_BYTES:
+            if size < MIN_BODY_BYTES:
                 break
             look = body[0] << 8 | body[1]
-            if tag_type == VIDEO:
-                step_ms = ms - video_ms
-                if not 0 < step_ms <= MAX_FRAME_MS or not PICTURES[look]:
+            if tag_type == AUDIO:
+                if ms <= audio_ms or ms > audio_until_ms or not SOUNDS[look]:
                     break
-                video_ms, video_step_ms, chunk = ms, step_ms, VIDEO_CHUNK
-            elif tag_type == AUDIO:
-                step_ms = ms - audio_ms
-                if not 0 < step_ms <= MAX_FRAME_MS or not SOUNDS[look]:
+                audio_before_ms, audio_ms, chunk = audio_ms, ms, AUDIO_CHUNK
+            elif tag_type == VIDEO:
+                if ms <= video_ms or ms > video_until_ms or not PICTURES[look]:
                     break
-                audio_ms, audio_step_ms, chunk = ms, step_ms, AUDIO_CHUNK
+                video_before_ms, video_ms, chunk = video_ms, ms, VIDEO_CHUNK
             else:
                 break
             if ms < EXTENDED:
@@ -321,6 +331,7 @@ class TagFastPath(FastPath):
             count += 1
         self._tags = tags[count:]
         rest = 0 if self._tags or not tags or self._broke is not None else -1
+        video_step_ms, audio_step_ms = video_ms - video_before_ms, audio_ms - audio_before_ms
         return rest, count, last_type, video_ms, video_step_ms, audio_ms, audio_step_ms
 
 

@@ -7,7 +7,7 @@ would send it in this visit:
     feed          nothing adds frames, restamps them or looks at them in this pull: see ``LiveFeed``
     timeline      joined, with one clock; the first track of sound or of picture, open and begun in this session
     frame         whole, of a kind that its first bytes tell and not to be encoded, and at most MAX_FRAME_MS after the
-                  last frame of its track; of an RTMP source: nothing lies between its chunks
+                  last of its track in the visit before; of an RTMP source: nothing lies between its chunks
 
 The loop ends before the first tag that is not simple and leaves it as it came: the general path goes on from there in
 the same visit. What is right is defined there, not here; ``tests/property/relay/test_fast_path.py`` holds both to the
@@ -25,7 +25,7 @@ Why a second path: in the beat code runs cold, so a visit costs what it touches 
 
 from collections.abc import Callable
 from struct import Struct
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 from streamferry.media.errors import RemoteProtocolError, SourceEnded
 from streamferry.media.stamps import WRAP_MS
@@ -47,8 +47,6 @@ from streamferry.relay.drift import Drift
 from streamferry.source.flv import FlvReader
 from streamferry.source.live import (
     MAX_PULL_BYTES,
-    MIN_PULL_BYTES,
-    SLOW_PULL_S,
     ConnectionInlet,
     as_source_error,
 )
@@ -60,9 +58,6 @@ from streamferry.wire.rtmp.message import CHUNK_STREAM_OF_TAG
 
 R = TypeVar("R", FlvReader, RtmpReader)
 
-#: What a visit brings after so much media is not simple: of a flood of tiny frames, each 1 ms after the last, only so
-#: many are taken.
-_VISIT_MS = 2_000
 #: Later than any stamp: a track that stands there has no simple frames.
 _CLOSED_MS = 1 << 62
 #: A shorter body may be one without payload, which is no frame.
@@ -99,16 +94,6 @@ SOUNDS = _frames(lambda body: OTHER if body[0] >> 4 in ENCODED_SOUNDS else kind_
 Taken = tuple[int, int, int, int, int, int, int]
 
 
-class Timed(Protocol):
-    """What is received from. A visit that took too long by its ``clock`` lets it give less."""
-
-    room_bytes: int
-
-    @property
-    def clock(self) -> Callable[[], float]:
-        """In seconds."""
-
-
 class FastPath:
     """That of one feed. What it counts is the feed's; none of what it uses knows of it."""
 
@@ -116,7 +101,6 @@ class FastPath:
         "_drift",
         "_outlet",
         "_scratch",
-        "_timed",
         "_timeline",
         "bytes_in",
         "media_at",
@@ -127,13 +111,11 @@ class FastPath:
 
     def __init__(
         self,
-        timed: Timed,
         timeline: Timeline,
         outlet: Outlet,
         drift: Drift | None,
         scratch: memoryview,
     ) -> None:
-        self._timed = timed
         self._timeline = timeline
         self._outlet = outlet
         self._drift = drift
@@ -151,14 +133,13 @@ class FastPath:
 
         Raises SourceError and DestinationError.
         """
-        timed, timeline, outlet, drift = self._timed, self._timeline, self._outlet, self._drift
+        timeline, outlet, drift = self._timeline, self._outlet, self._drift
         session, queue = outlet.session, outlet.queue
         if (
             session is None
             or (framed := session.framed) is None
             or timeline.is_joining
             or (drift is not None and drift.is_correcting)
-            or timed.room_bytes != MAX_PULL_BYTES
             or outlet.tap is not None
             or outlet.needs_tags
             or queue.needs_start
@@ -181,14 +162,12 @@ class FastPath:
             until_ms = min(until_ms - stretch_ms, WRAP_MS - 1)
         if audio_ms > until_ms:
             return False
-        until_ms = min(until_ms, max(video_ms, audio_ms) + _VISIT_MS)
         # Of frames from before the session's first one the general path decides which are left out.
         if not video.is_open or video_ms < -1:
             video_ms = _CLOSED_MS
         if audio_ms < -1 or not audio.is_open:
             audio_ms = _CLOSED_MS
 
-        began_at = timed.clock()
         received = self._receive()
         if received is None:
             return False
@@ -227,8 +206,6 @@ class FastPath:
                     framed.pieces.clear()
                 else:
                     outlet.note_framed(framed, taken, [])
-        if received >= MIN_PULL_BYTES and timed.clock() - began_at > SLOW_PULL_S:
-            timed.room_bytes //= 2
         return rest < 0
 
     def read_rest(self, out: list[Tag]) -> None:
@@ -265,7 +242,7 @@ class ByteFastPath(FastPath, Generic[R]):
         scratch: memoryview,
     ) -> None:
         """``reader``: of the inlet; what it knows is read and kept."""
-        super().__init__(inlet, timeline, outlet, drift, scratch)
+        super().__init__(timeline, outlet, drift, scratch)
         self._inlet = inlet
         self._reader: R = reader
         self._room = scratch[BEGIN:]
@@ -278,9 +255,13 @@ class ByteFastPath(FastPath, Generic[R]):
         self._inlet.read(self._scratch[: self._rest_end], rest, out)
 
     def _receive(self) -> int | None:
-        """See ``FastPath``."""
+        """See ``FastPath``. Where the general path has found that less is to be received it goes on with that."""
+        inlet = self._inlet
+        if inlet.room_bytes != MAX_PULL_BYTES:
+            return None
+        receive_into = inlet.receive_into
         try:
-            received = self._inlet.receive_into(self._room)
+            received = receive_into(self._room)
         except (OSError, RemoteProtocolError) as error:
             raise as_source_error(error) from error
         if received:

@@ -636,3 +636,13 @@ def test_a_flood_of_tiny_frames_takes_many_visits(chunking: Chunking | None, is_
     reader.chunk_size = CHUNK_SIZE
     reader.scan(memoryview(taken), 0, len(taken), messages)
     assert sum(len(message[3]) == 6 for message in messages) >= len(flood) - 1
+
+
+def test_a_server_of_tiny_chunks_is_given_less_room() -> None:
+    """Each chunk is a piece of the write: after a visit of thousands of them less is received at the next."""
+    camera = Camera(gop=10, frame_bytes=20_000)
+    story = Story(camera.headers() + camera.film(5), Chunking(100), cuts=[30_000, 30_000, *[MAX_PULL_BYTES] * 100])
+    states, _, _ = asyncio.run(relay(story, is_fast=True))
+    received = [after["feed"][0] - before["feed"][0] for before, after in pairwise(states)]
+    assert max(received) > MAX_PULL_BYTES / 2
+    assert received[received.index(max(received)) + 1] <= MAX_PULL_BYTES / 2

@@ -78,7 +78,7 @@ class Watch:
     @property
     def is_nothing(self) -> bool:
         """Whether nothing is watched for."""
-        return all(getattr(self, one.name) is None for one in fields(self))
+        return self == NOTHING
 
     @property
     def switching(self) -> "Watch":
