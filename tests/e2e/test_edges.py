@@ -295,6 +295,21 @@ def test_srt_destination(relay: StartRelay, ffmpeg: Ffmpeg, clips: ClipFactory, 
 
 
 @pytest.mark.usefixtures("libsrt")
+def test_an_srt_receiver_with_a_long_latency_lost_the_end(
+    relay: StartRelay, ffmpeg: Ffmpeg, clips: ClipFactory, tmp_path: Path
+) -> None:
+    """It keeps what it gets for 3 s, and throws away what it keeps when the sender closes: that waits for it."""
+    port, path = free_udp_port(), tmp_path / "received.ts"
+    receiver = ffmpeg("-i", f"srt://127.0.0.1:{port}?mode=listener&latency=3000000&{PATIENT}", "-c", "copy", path)
+    wait_for("the receiver", lambda: is_udp_taken(port))
+    running = relay(clips("h264_bframes"), "--to", f"srt://127.0.0.1:{port}")
+    assert running.finish() == 0, running.output + running.errors
+    receiver.process.wait(PATIENCE_S)
+    sent, received = probe.packets(clips("h264_bframes")), probe.packets(path)
+    assert len(received.video.packets) == len(sent.video.packets)
+
+
+@pytest.mark.usefixtures("libsrt")
 def test_srt_and_hls_beside_rtmp(
     relay: StartRelay, ffmpeg: Ffmpeg, nginx: NginxRtmp, clips: ClipFactory, tmp_path: Path
 ) -> None:

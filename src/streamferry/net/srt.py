@@ -41,6 +41,7 @@ MESSAGE_BYTES = 7 * TS_PACKET_BYTES
 _NAMES = ("libsrt-gnutls.so.1.5", "libsrt-openssl.so.1.5", "libsrt.so.1.5", "libsrt-gnutls.so.1.4", "libsrt.so.1.4")
 # srt.h, SRT_SOCKOPT.
 _SNDSYN, _RCVSYN, _SENDER, _LATENCY, _PASSPHRASE, _PBKEYLEN, _CONNTIMEO, _STREAMID = 1, 2, 21, 23, 26, 27, 36, 46
+_PEERLATENCY = 44
 # srt.h, SRT_SOCKSTATUS: any other status means that the connection is over.
 _CONNECTING, _CONNECTED = 4, 5
 # srt.h, SRT_ERRNO: the send buffer is full; nobody to accept.
@@ -129,12 +130,21 @@ class SrtSender:
         return size.value
 
     @property
+    def peer_latency_s(self) -> float:
+        """For how long the peer keeps what it has received before it hands it on: what both ends have agreed upon."""
+        value, size = c_int(), c_int(ctypes.sizeof(c_int))
+        if self._library.srt_getsockflag(self._handle, _PEERLATENCY, byref(value), byref(size)) < 0:
+            return 0.0
+        return value.value / 1000
+
+    @property
     def is_connected(self) -> bool:
         """Whether the peer is there; it counts as lost when it has been silent for 5 s."""
         return bool(self._library.srt_getsockstate(self._handle) == _CONNECTED)
 
     def close(self) -> None:
-        """Close the socket; what is not acknowledged may be lost. Closing again does nothing."""
+        """Close the socket; what is not acknowledged may be lost, and so may what the peer has not handed on yet
+        (``peer_latency_s``). Closing again does nothing."""
         if self._handle >= 0:
             self._library.srt_close(self._handle)
             self._handle = -1
@@ -281,6 +291,7 @@ def _library() -> Any:
         library.srt_accept.argtypes = [c_int, c_void_p, c_void_p]
         library.srt_sendmsg2.argtypes = [c_int, c_char_p, c_int, c_void_p]
         library.srt_setsockflag.argtypes = [c_int, c_int, c_char_p, c_int]
+        library.srt_getsockflag.argtypes = [c_int, c_int, c_void_p, c_void_p]
         library.srt_setloglevel(2)  # Critical messages only: it logs to our standard error.
         library.srt_startup()
         return library

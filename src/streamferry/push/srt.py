@@ -2,7 +2,8 @@
 
 Acknowledged is what the child has read, less what the peer's SRT has not acknowledged. SRT itself drops media that is
 later than its latency: a peer on a slow line gets gaps, and its acknowledgements continue. SRT detects a peer that is
-gone or stopped after 5 s.
+gone or stopped after 5 s. A peer keeps what it has received for its latency, and throws it away when the connection
+ends: so at the end of a broadcast that stays open for as long.
 """
 
 import asyncio
@@ -24,6 +25,10 @@ from streamferry.wire.ts import TS_PACKET_BYTES
 
 _READ_BYTES = 200 * MESSAGE_BYTES
 _POLL_S = 0.02
+#: A peer whose latency is longer loses what it still keeps when the connection ends.
+MOST_LATENCY_S = 8.0
+# So much later than its latency says a peer may hand something on.
+_LATE_S = 0.2
 
 
 class SrtSession(RemuxSession):
@@ -37,6 +42,8 @@ class SrtSession(RemuxSession):
         self._unsent = b""
         self._scratch = memoryview(bytearray(_READ_BYTES))
         self._acked_bytes = 0
+        # When something was last passed to the library, on the loop's clock.
+        self._sent_at = 0.0
         self._child.on_readable(self._pump)
 
     @property
@@ -78,11 +85,16 @@ class SrtSession(RemuxSession):
             if not is_taken:
                 self._unsent = unsent[start:]
                 return False
+            self._sent_at = asyncio.get_running_loop().time()
         self._unsent = unsent[end:]
         return True
 
     async def aclose(self, *, goes_on: bool = False) -> None:
-        """Send what the child still has, wait for its acknowledgement, and close; bounded by a short deadline."""
+        """Send what the child still has, wait for its acknowledgement, and close; bounded by a short deadline.
+
+        The end of a broadcast waits until the peer has handed everything on, up to ``MOST_LATENCY_S``. One that
+        ``goes_on`` in another session does not: the peer may take one at a time.
+        """
         with suppress(TimeoutError):
             async with asyncio.timeout(UNPUBLISH_S):
                 while not self.flush():  # noqa: ASYNC110 - bounded by the deadline
@@ -97,7 +109,15 @@ class SrtSession(RemuxSession):
                     ):
                         break
                     await asyncio.sleep(_POLL_S)
+            if not goes_on:
+                await self._wait_until_handed_on()
         self.abort()
+
+    async def _wait_until_handed_on(self) -> None:
+        clock = asyncio.get_running_loop()
+        kept_s = min(self._sender.peer_latency_s, MOST_LATENCY_S) + _LATE_S
+        while self._sender.is_connected and clock.time() < self._sent_at + kept_s:
+            await asyncio.sleep(_POLL_S)
 
     def abort(self) -> None:
         """Close at once: the peer is gone or stuck."""

@@ -35,8 +35,9 @@ from streamferry.source.shared import SharedPulls
 
 _log = logging.getLogger("streamferry.relay")
 
-#: A relay that was asked to stop gets this long to close its sessions properly; then it is aborted.
-STOP_S = 5.0
+#: A relay that was asked to stop gets this long to close its sessions properly; then it is aborted. The longest is the end
+#: of an SRT session (``push.srt``): 2 s for what is not acknowledged, and 8 s of latency.
+STOP_S = 12.0
 
 
 #: Makes a run (``RelayRun``), given what is not common to all relays of a host.
