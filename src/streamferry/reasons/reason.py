@@ -4,6 +4,7 @@
 """
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -20,6 +21,8 @@ MAX_VALUE_CHARS = 1000
 #: Reasons within a reason that are read: ours hold a step, an error of the system and a cause or two. A damaged row may
 #: nest more deeply than a sentence can be made of.
 MAX_DEPTH = 16
+
+_FURTHER_INPUT = re.compile(r"[Ii]nputs\[(\d+)\]")
 
 #: By code. ``{name}`` in a sentence stands for a parameter, written as ``str.format`` writes it.
 _SENTENCES = {str(code): code.sentences for code in CODES.values()}
@@ -170,7 +173,14 @@ class InvalidPart(InvalidValue):
         self.name = name
 
     def __str__(self) -> str:
-        return f"{self.name}: {self.why}"
+        return f"{said_field(self.name)}: {self.why}"
+
+
+def said_field(path: str) -> str:
+    """The path of a field for people: that of a further input with the number that it has everywhere else. The source
+    is input 0, so that is one more than its place in the list."""
+    found = _FURTHER_INPUT.match(path)
+    return path if found is None else f"{path} (input {int(found[1]) + 1})"
 
 
 def _bounded(value: Value) -> Value:

@@ -136,6 +136,13 @@ def forget_frames(task: "asyncio.Task[None]") -> None:
             error.__traceback__ = error.__context__ = None
 
 
+def forget_turn(error: TimeoutError) -> None:
+    """The same of what ends by ``asyncio.timeout``, within one task: it is caused by where that was cancelled."""
+    for one in (error.__cause__, error.__context__, error):
+        if one is not None:
+            one.__traceback__ = one.__cause__ = one.__context__ = None
+
+
 class KeeperTask:
     """The task in which one keeper runs, within the run's group; and earlier ones, which may still be closing."""
 

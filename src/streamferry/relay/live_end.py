@@ -12,7 +12,7 @@ from collections.abc import Callable
 from streamferry.media.errors import MediaError
 from streamferry.relay.flow import LiveFlow
 from streamferry.relay.inputs.keeper import InputsKeeper
-from streamferry.relay.keeper import KeeperTask, RunContext
+from streamferry.relay.keeper import KeeperTask, RunContext, forget_turn
 from streamferry.relay.live_keeper import LiveKeeper
 from streamferry.relay.spec import RelaySpec
 from streamferry.relay.status import Playhead
@@ -62,9 +62,10 @@ class LiveEnd:
                     async with asyncio.timeout(None) as term:
                         self._term = term
                         await self._keeper.keep()
-                except TimeoutError:
+                except TimeoutError as turn:
                     if not term.expired():
                         raise
+                    forget_turn(turn)
                 # Another may have been asked for meanwhile.
                 self._term = None
                 self._turn_if_due()

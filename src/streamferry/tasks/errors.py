@@ -4,7 +4,7 @@ Sentences are for the user and hold no secret. Fields go by the names of ``tasks
 ``sources[2].start_s``. A front end that has other names puts its own in their place (``Reason.named``).
 """
 
-from streamferry.reasons import Code, Reason, ReasonCode, Reasoned, Value
+from streamferry.reasons import Code, Reason, ReasonCode, Reasoned, Value, said_field
 
 
 class ActionError(Reasoned):
@@ -26,7 +26,7 @@ class InvalidField(ActionError):
         return str(self.why)
 
     def __str__(self) -> str:
-        return f"{self.field}: {self.why}"
+        return f"{said_field(self.field)}: {self.why}"
 
 
 class TaskNotFound(ActionError):

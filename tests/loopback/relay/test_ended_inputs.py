@@ -4,6 +4,7 @@ What is alive at a freeze and part of a cycle is not looked at again while a cha
 here at all.
 """
 
+import asyncio
 import contextlib
 import gc
 import itertools
@@ -52,6 +53,28 @@ def inputs_are_there(relay: Relay) -> bool:
     """Whether it has more to see to than its source."""
     inputs = relay._run._source._inputs
     return inputs is not None and inputs.is_running
+
+
+def turns() -> int:
+    """How many groups of inputs, and exceptions, this process has in its memory."""
+    return sum(isinstance(one, asyncio.TaskGroup | BaseException) for one in gc.get_objects())
+
+
+async def test_each_turn_between_a_source_alone_and_inputs_was_kept_for_ever(relays, source, destination):
+    """Where the keeper of inputs was cancelled referred to itself, and so to all that it had."""
+    spec = RelaySpec.live(source.url(), destination.url())
+    slate = Slate(SlateKind.COLOR, color="#204060")
+    relay = relays.host.start(spec)
+    await until("streaming", lambda: relay.status.state == "streaming")
+    counts = []
+    for _ in range(4):
+        relay.update(replace(spec, slate=slate))
+        await until("the inputs", lambda: inputs_are_there(relay))
+        relay.update(spec)
+        await until("the plain form", lambda: not inputs_are_there(relay))
+        counts.append(turns())
+    await until("no more than after the first", lambda: turns() <= counts[0])
+    await relay.stop()
 
 
 async def test_inserted_files_and_slates_that_are_over_are_closed(relays, source, destination, clips, tmp_path):

@@ -3,6 +3,7 @@
 import re
 from typing import NamedTuple
 
+from streamferry.reasons import said_field
 from streamferry.tasks.errors import ActionError
 from streamferry.tasks.model import SourceForm
 
@@ -110,4 +111,4 @@ def name_of(field: str, sources: SourceNames = SOURCE_NAMES[SourceForm.RANGES]) 
 def sentence_of(error: ActionError) -> str:
     """The API's message, always with the field's name in front."""
     why = str(error.why.named(name_of))
-    return f"{name_of(error.field)}: {why}" if error.field is not None else why
+    return f"{said_field(name_of(error.field))}: {why}" if error.field is not None else why

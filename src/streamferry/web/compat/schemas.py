@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from streamferry.reasons import said_field
 from streamferry.relay.spec import LIVE_SCHEMES, MAX_DESTINATIONS, PUSH_SCHEMES, VOD_SCHEMES
 from streamferry.tasks.checks import MAX_ADDRESS_CHARS, MAX_INT32
 from streamferry.tasks.destinations import NAME
@@ -390,4 +391,4 @@ def read_body(model: type[_Model], values: object) -> _Model:
     reason = "is required" if first["type"] == "missing" else words
     is_value = _VALUE_ERRORS.fullmatch(first["type"])
     code = ErrorCode.INVALID_PARAM if is_value else ErrorCode.BIND_ERROR
-    raise ApiError(code, f"{field}: {reason}" if field else reason) from None
+    raise ApiError(code, f"{said_field(field)}: {reason}" if field else reason) from None

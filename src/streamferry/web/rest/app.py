@@ -12,6 +12,7 @@ from streamferry import __version__
 from streamferry.control.actions import Actions
 from streamferry.control.callbacks.delivery_actions import Callbacks
 from streamferry.control.clock import Clock, SystemClock
+from streamferry.reasons import said_field
 from streamferry.store import Store
 from streamferry.tasks.errors import ActionError
 from streamferry.web.reads import Reads
@@ -97,7 +98,7 @@ async def _answer_invalid(_: Request, error: Exception) -> Response:
     if first["type"] == "json_invalid" or (place == "body" and not parts):
         return RestError(422, "invalid_body", "the body must be a JSON object").response()
     words = _WORDS.get(first["type"]) or str(first["msg"]).removeprefix("Input ").removeprefix("Value error, ")
-    return RestError(422, "invalid_field", f"{name}: {words}", name).response()
+    return RestError(422, "invalid_field", f"{said_field(name)}: {words}", name).response()
 
 
 async def _answer_http_error(_: Request, error: Exception) -> Response:

@@ -196,7 +196,10 @@ async def test_what_cannot_be_is_refused_by_its_name(rest: Rest, change: dict[st
     made = await rest.create()
     error = await rest.refusal(422, "PATCH", f"/tasks/{made['task_id']}", change)
     assert error["field"] == field
-    assert error["message"]
+    assert error["message"].startswith(field)
+    if field.startswith("inputs["):
+        # Everywhere else the source is input 0.
+        assert f" (input {int(field[7]) + 1}): " in error["message"]
 
 
 async def test_a_switch_needs_something_to_switch_to_and_a_file_does_not(rest: Rest) -> None:
@@ -298,7 +301,7 @@ async def test_the_compatible_api_takes_options_of_inputs(rest: Rest, store: Sto
             ({**camera, "Options": {"Bind": "eth0"}}, "Inputs[0].Options.Bind"),
         ):
             error = await api.refusal("UpdatePullToPushTask", {"TaskId": task_id, "Inputs": [wrong]})
-            assert field in json.dumps(error)
+            assert f"{field} (input 1): " in json.dumps(error)
 
 
 async def test_inputs_that_differ_in_their_secrets_alone_can_be_sent_back(rest: Rest, store: Store) -> None:
