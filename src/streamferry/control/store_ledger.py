@@ -283,7 +283,7 @@ def relay_spec_of(spec: TaskSpec, playhead: Playhead) -> RelaySpec:
         more_inputs=tuple(
             Input(_items(one.items), one.kind is TaskKind.LIVE, one.warm, one.options) for one in spec.inputs
         ),
-        slate=spec.slate,
+        slate=None if spec.slate is None else spec.slate.of_task(spec.title),
         switching=spec.switching,
         pinned=spec.pinned,
         orders=tuple(one for one in spec.orders if not one.is_done),

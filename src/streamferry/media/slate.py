@@ -5,8 +5,9 @@ Checked when it is created, so that it cannot fail later. What it looks like is 
 
 import hashlib
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import Self
 
 from streamferry.media.picture import MAX_PICTURE_BYTES, MIN_PICTURE_BYTES, inspect_picture
 from streamferry.media.url import MediaUrl
@@ -69,6 +70,13 @@ class Slate:
             raise InvalidPart("slate.picture", error.why) from None
         if not (1 <= found.width <= MAX_SIDE and 1 <= found.height <= MAX_SIDE):
             raise InvalidPart("slate.picture", Code.PICTURE_PIXELS, side=MAX_SIDE)
+
+    def of_task(self, title: str) -> Self:
+        """The same; a card on which nothing is written has the title of its task."""
+        has_card = self.kind in (SlateKind.CARD, SlateKind.LAST_FRAME)
+        if not has_card or self.title or self.text:
+            return self
+        return replace(self, title="".join(filter(str.isprintable, title))[:MAX_TITLE_CHARS])
 
     @property
     def key(self) -> str:

@@ -7,6 +7,7 @@ import pytest
 
 from kit.pictures import png
 from streamferry.control.store_ledger import relay_spec_of
+from streamferry.media.slate import Slate, SlateKind
 from streamferry.media.url import MediaUrl
 from streamferry.media.watermark import Watermark
 from streamferry.relay import Playhead
@@ -70,3 +71,22 @@ def test_the_codecs_of_a_destination_reach_the_relay() -> None:
     for task in (vod(kind=TaskKind.LIVE, items=live, codecs=Codecs.H264), vod(codecs=Codecs.H264)):
         assert relay_spec_of(task, Playhead()).codecs is Codecs.H264
         assert relay_spec_of(replace(task, codecs=Codecs.ANY), Playhead()).codecs is Codecs.ANY
+
+
+@pytest.mark.parametrize(
+    ("slate", "title"),
+    [
+        (Slate(), "Morning\u2028show"),
+        (Slate(SlateKind.LAST_FRAME), "Morning\u2028show"),
+        (Slate(text="Back soon"), ""),
+        (Slate(title="Soon"), "Soon"),
+        (Slate(SlateKind.COLOR), ""),
+    ],
+)
+def test_a_card_on_which_nothing_is_written_has_the_title_of_its_task(slate: Slate, title: str) -> None:
+    """As far as it can be drawn; what was written is left as it is, and so is what shows no words."""
+    shown = relay_spec_of(vod(slate=slate, title="Morning\u2028show"), Playhead()).slate
+    assert shown is not None
+    assert shown.title == title.replace("\u2028", "")
+    assert replace(shown, title=slate.title) == slate
+    assert len(Slate().of_task("x" * 300).title) == 100
