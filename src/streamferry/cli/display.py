@@ -140,6 +140,8 @@ def _json_line(status: RelayStatus) -> str:
     }
     if status.found:
         values["found"] = [one.fault.value for one in status.found]
+    if status.unseen:
+        values["unseen"] = [one.sense.value for one in status.unseen]
     if status.destinations:
         values["destinations"] = [_destination(one) for one in status.destinations]
     return json.dumps(values)
@@ -182,6 +184,8 @@ def progress_line(status: RelayStatus) -> Text:
         line.append(f"  loop {status.playhead.loop + 1} file {status.playhead.item + 1}")
     for finding in status.found:
         line.append(f"  {finding.fault.value.replace('_', ' ')}", style="red")
+    for unseen in status.unseen:
+        line.append(f"  {unseen.sense.value} not watched", style="yellow")
     if status.on_air is not None and not status.final:
         line.append(f"  on air {status.on_air}", style="" if status.on_air.input == 0 else "yellow")
     if status.preparing_percent is not None:

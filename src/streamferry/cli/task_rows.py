@@ -38,9 +38,11 @@ def air_rows(task: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def content_of(task: Mapping[str, Any]) -> str:
-    """What is wrong with the content that it sends. A service of an older version does not say."""
+    """What is wrong with the content that it sends, and what cannot be watched. A service of an older version does not
+    say."""
     run = task["run"]
-    return ", ".join(one["reason"] for one in run.get("found") or []) if run["state"] == "streaming" else ""
+    told = [*(run.get("found") or []), *(run.get("unseen") or [])] if run["state"] == "streaming" else []
+    return ", ".join(one["reason"] for one in told)
 
 
 def destination_rows(destinations: list[dict[str, Any]]) -> list[tuple[str, str]]:

@@ -146,6 +146,16 @@ class Found(TypedDict):
     reason_params: dict[str, Any]
 
 
+class Unseen(TypedDict):
+    """What of the content is to be watched and cannot be."""
+
+    sense: Literal["picture", "sound"]
+    since_at: str
+    reason: str
+    reason_code: str
+    reason_params: dict[str, Any]
+
+
 class OnAir(TypedDict):
     """What is on air, of a task with further inputs or a slate."""
 
@@ -189,6 +199,7 @@ class Run(TypedDict):
     reason_params: dict[str, Any] | None
     trouble: Trouble | None
     found: list[Found]
+    unseen: list[Unseen]
     on_air: OnAir | None
 
 

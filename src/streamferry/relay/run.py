@@ -45,6 +45,7 @@ from streamferry.relay.status import (
     Switch,
     Totals,
     Trouble,
+    Unseen,
 )
 from streamferry.relay.taps import Taps
 from streamferry.relay.vitals import Phase, Verdict, Vitals
@@ -116,18 +117,18 @@ class RelayRun:
         self._destinations = RunDestinations(self._context, flow, self._source)
         self._limits_changed = asyncio.Event()
         self._verdict: Verdict = (State.PREPARING if self.has_list_flow else State.CONNECTING, None, None)
-        # What was reported last: of the first destination, and of each if there are several.
-        self._reported: tuple[Verdict, ...] = (self._verdict,)
-        # What is wrong with the content, now and as it was reported.
+        # What is wrong with the content, and what of it cannot be watched.
         self._found: tuple[Found, ...] = ()
-        self._reported_found: tuple[Found, ...] = ()
+        self._unseen: tuple[Unseen, ...] = ()
+        # What was reported last: of the first destination, and of each if there are several; and of the content.
+        self._reported: tuple[object, ...] = ((self._verdict,), (), ())
 
     @property
     def status(self) -> RelayStatus:
         """The state as of the last inspection, the counters as of now."""
         status = self._with_input(self._context.vitals.status(self._verdict))
-        if self._found:
-            status = replace(status, found=self._found)
+        if self._found or self._unseen:
+            status = replace(status, found=self._found, unseen=self._unseen)
         statuses = self._destinations.statuses
         if not statuses and not self._destinations.has_past:
             return status
@@ -329,7 +330,7 @@ class RelayRun:
         if self._watcher is not None and not self._context.spec.watch.is_nothing:
             self._look_at_content(verdicts[0], now)
         else:
-            self._found = ()
+            self._found = self._unseen = ()
         self._publish(verdicts)
         patience_s = self._context.spec.patience_s
         if (
@@ -362,20 +363,21 @@ class RelayRun:
             if judge is not None and judge.watch == self._context.spec.watch:
                 self._watcher.follow(judge)
             self._found = self._watcher.inspect(now, self._context.vitals.kbps_out)
+            self._unseen = self._watcher.unseen
             self._context.watching = self._watcher.judge
         else:
             self._end_watching()
 
     def _end_watching(self) -> None:
-        self._found, self._context.watching = (), None
+        self._found, self._unseen, self._context.watching = (), (), None
         if self._watcher is not None:
             self._watcher.clear()
 
     def _publish(self, verdicts: tuple[Verdict, ...]) -> None:
         """Remember the verdicts; report them if they have changed."""
-        if verdicts == self._reported and self._found == self._reported_found:
+        if (verdicts, self._found, self._unseen) == self._reported:
             return
-        self._reported, self._reported_found = verdicts, self._found
+        self._reported = verdicts, self._found, self._unseen
         before, self._verdict = self._verdict, verdicts[0]
         state, _, why = self._verdict
         if self._verdict != before:

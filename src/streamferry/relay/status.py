@@ -120,6 +120,22 @@ class Found:
     why: Reason
 
 
+class Sense(StrEnum):
+    """What content is watched by."""
+
+    PICTURE = "picture"
+    SOUND = "sound"
+
+
+@dataclass(frozen=True, slots=True)
+class Unseen:
+    """What is to be watched of the content and cannot be, since when, and in words why: nothing is known of it."""
+
+    sense: Sense
+    since: datetime
+    why: Reason
+
+
 @dataclass(frozen=True, slots=True)
 class Trouble:
     """What keeps a run from streaming: from a failure until it has streamed for ``vitals.CALM_S`` without a break.
@@ -207,6 +223,8 @@ class RelayStatus:
     on_air: OnAir | None = None
     #: What is wrong with the content, if that is watched (``RelaySpec.watch``) and the run streams.
     found: tuple[Found, ...] = ()
+    #: What of it cannot be watched though that is asked for.
+    unseen: tuple[Unseen, ...] = ()
 
     @property
     def reason(self) -> str | None:

@@ -165,6 +165,8 @@ run = sa.Table(
     sa.Column("on_air", sa.Text, nullable=True),
     # JSON: what is wrong with the content, if that is watched.
     sa.Column("found", sa.Text, nullable=True),
+    # JSON: what of it cannot be watched.
+    sa.Column("unseen", sa.Text, nullable=True),
     # JSON list: numbers of the orders that were followed, the last ones (docs/decisions/0109).
     sa.Column("orders_done", sa.Text, nullable=True),
     # JSON: what its run had counted when its window moved on, of one that goes on in the next window.

@@ -97,6 +97,7 @@ IDLE: dict[str, object] = {
     "destinations": None,
     "on_air": None,
     "found": None,
+    "unseen": None,
     "plays_on": False,
 }
 #: Values of a run row that is not in trouble.

@@ -6,7 +6,7 @@ from typing import Any
 
 from streamferry.relay.eyes.judge import ContentFault
 from streamferry.relay.inputs.policy import SLATE, Switching
-from streamferry.relay.status import Found, OnAir, Shown
+from streamferry.relay.status import Found, OnAir, Shown, Unseen
 from streamferry.store.records import TaskRecord
 from streamferry.tasks.inputs import picture_reference, waiting_inserts
 from streamferry.tasks.model import TaskSpec
@@ -21,6 +21,7 @@ from streamferry.web.views import (
     SlateView,
     SourceView,
     SwitchingView,
+    UnseenView,
 )
 
 
@@ -102,3 +103,8 @@ def show_on_air(on_air: OnAir | None) -> OnAirView | None:
 def show_found(found: Sequence[Found]) -> list[FoundView]:
     """What is wrong with the content."""
     return [FoundView(fault=one.fault, since_at=one.since, **one.why.told()) for one in found]
+
+
+def show_unseen(unseen: Sequence[Unseen]) -> list[UnseenView]:
+    """What of it cannot be watched."""
+    return [UnseenView(sense=one.sense, since_at=one.since, **one.why.told()) for one in unseen]

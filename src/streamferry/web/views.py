@@ -14,7 +14,7 @@ from streamferry.media.errors import Fault
 from streamferry.media.slate import SlateKind
 from streamferry.relay.eyes.judge import ContentFault
 from streamferry.relay.spec import Codecs, Latency
-from streamferry.relay.status import Shown, State
+from streamferry.relay.status import Sense, Shown, State
 
 
 class Kind(StrEnum):
@@ -135,6 +135,16 @@ class FoundView(View):
     reason_params: dict[str, Any]
 
 
+class UnseenView(View):
+    """What of the content is to be watched and cannot be: nothing is known of it, and nothing is found."""
+
+    sense: Sense
+    since_at: datetime
+    reason: str
+    reason_code: str
+    reason_params: dict[str, Any]
+
+
 class WatermarkView(View):
     """The picture over a task's video; its bytes are at ``/tasks/{task_id}/watermark``."""
 
@@ -244,6 +254,8 @@ class RunView(View):
     trouble: TroubleView | None
     found: list[FoundView]
     """What is wrong with the content, of a task that is watched."""
+    unseen: list[UnseenView]
+    """What of it cannot be watched, as pictures that no decoder reads."""
     on_air: OnAirView | None
     """Null for a task with one source and no slate. While the slate is on air the state is ``streaming``."""
 

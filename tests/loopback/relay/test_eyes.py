@@ -17,6 +17,7 @@ from streamferry.media.enhanced import tag_kind
 from streamferry.media.tag import AUDIO, KEYFRAME, SEQUENCE_HEADER, VIDEO, LaidTag, Tag
 from streamferry.push import Outlet
 from streamferry.relay import RelaySpec
+from streamferry.relay.eyes import watcher
 from streamferry.relay.eyes.decoders import FfmpegDecoders
 from streamferry.relay.eyes.eyes import Eyes
 from streamferry.relay.eyes.judge import DEFAULTS, Rule, Watch
@@ -232,3 +233,21 @@ async def test_a_run_tells_what_is_wrong_and_when_it_is_over(relays, destination
     await until("that it is over", lambda: told[-1] == [])
     await relay.stop()
     assert len(destination.publishes) == 1
+
+
+async def test_a_run_tells_what_cannot_be_watched(
+    relays, destination: Destination, source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who asks for black pictures of a stream that no decoder reads would take it for well. It is no fault; when it is
+    not asked for any more nothing is told."""
+    monkeypatch.setattr(watcher, "EVERY_S", 0.2)
+    spec = RelaySpec.live(source.url(), destination.url())
+    relay = relays.host.start(replace(spec, watch=Watch(black=Rule(0.98, 1.0))))
+    told: list[list[str]] = []
+    relay.watch(lambda status: told.append([one.sense.value for one in status.unseen]))
+    await until("what cannot be seen", lambda: ["picture"] in told)
+    assert str(relay.status.unseen[0].why).startswith("the picture cannot be watched: ")
+    assert relay.status.found == ()
+    relay.update(spec)
+    await until("that it is over", lambda: told[-1] == [])
+    await relay.stop()

@@ -9,12 +9,14 @@ import pytest
 from scripted.waiting import until
 from streamferry.media.tag import AUDIO, FRAME, KEYFRAME, SEQUENCE_HEADER, VIDEO
 from streamferry.push import Outlet
+from streamferry.reasons import Code, ReasonCode
 from streamferry.relay.eyes.decoders import Undecodable
 from streamferry.relay.eyes.eyes import Eyes
 from streamferry.relay.eyes.judge import DEFAULTS, HEIGHT, WIDTH, Judge, Rule, Watch
 from streamferry.relay.eyes.look import Seen
 from streamferry.relay.eyes.sight import UNREADABLE_S, Sight
 from streamferry.relay.eyes.watcher import Watcher
+from streamferry.relay.status import Sense
 from streamferry.relay.taps import Taps
 
 BLACK = bytes(WIDTH * HEIGHT)
@@ -28,7 +30,7 @@ class Decoders:
     """Answers what it is told to; ``wrong``: why there is no picture."""
 
     def __init__(self) -> None:
-        self.wrong: str | None = None
+        self.wrong: ReasonCode | None = None
         self.spent_s = 0.0
         self.asked: list[str] = []
         self.free = asyncio.Event()
@@ -92,12 +94,13 @@ async def stage() -> AsyncIterator[Stage]:
 
 async def test_one_picture_that_is_no_answer_costs_one_look(stage: Stage, caplog) -> None:
     """A decoder that was killed, or one damaged keyframe, is no reason to look away, nor to say something."""
-    stage.decoders.wrong = "the decoder has ended"
+    stage.decoders.wrong = Code.CONTENT_DECODER_ENDED
     assert await stage.look() == ["picture", "sound"]
     stage.decoders.wrong = None
     for _ in range(5):
         assert await stage.look() == ["picture", "sound"]
     assert "black" in stage.found()
+    assert stage.sight.unseen == ()
     assert caplog.records == []
 
 
@@ -106,16 +109,20 @@ async def test_pictures_that_cannot_be_decoded_are_told_once_and_left_alone_and_
 ) -> None:
     """They are no fault of the content. When they can be seen again that is told, too."""
     caplog.set_level(logging.INFO)
-    stage.decoders.wrong = "it is damaged"
+    stage.decoders.wrong = Code.CONTENT_DAMAGED
     assert [await stage.look() for _ in range(2)] == [["picture", "sound"]] * 2
     while stage.now < 8.0 + UNREADABLE_S - 4.0:
         assert await stage.look() == ["sound"]
     assert stage.found() == ["silent"]
+    (unseen,) = stage.sight.unseen
+    assert (unseen.sense, str(unseen.why)) == (Sense.PICTURE, "the picture cannot be watched: it is damaged")
     stage.now += 4.0
     assert await stage.look() == ["picture", "sound"]
+    assert stage.sight.unseen == (unseen,)
     stage.decoders.wrong = None
     stage.now += UNREADABLE_S
     assert await stage.look() == ["picture", "sound"]
+    assert stage.sight.unseen == ()
     assert [record.getMessage() for record in caplog.records] == [
         "the picture cannot be watched: it is damaged; it is looked at again every 60 s",
         "the picture can be watched again",
@@ -126,6 +133,7 @@ async def test_pictures_of_another_codec_are_told(stage: Stage, caplog) -> None:
     """Who asks for black pictures of AV1 would wait for ever."""
     other = Seen({VIDEO: b"\x90av01....", AUDIO: AAC_HEADER}, b"\x91av01....", SOUNDS)
     assert [await stage.look(other) for _ in range(3)] == [["sound"]] * 3
+    assert [one.sense for one in stage.sight.unseen] == [Sense.PICTURE]
     assert [record.getMessage().split(":")[0] for record in caplog.records] == ["the picture cannot be watched"]
 
 

@@ -32,6 +32,7 @@ from streamferry.relay import (
     Totals,
 )
 from streamferry.relay.eyes.judge import ContentFault
+from streamferry.relay.status import Sense, Unseen
 from streamferry.store import Store, due, workers
 from streamferry.store import assignments as holds
 from streamferry.store.assignments import HeldTask
@@ -678,6 +679,26 @@ async def test_what_is_wrong_with_the_content_is_kept_and_told_when_it_begins_an
     await desk.report("one", [report_of(held, status)])
     await desk.report("one", [report_of(held, RelayStatus(State.STOPPED), outcome=Outcome.HANDED_BACK)])
     assert (await desk.actions.get_task(task_id)).found == ()
+
+
+async def test_what_cannot_be_watched_is_kept_and_is_no_event(desk: Desk) -> None:
+    """It is shown until it can be, or nobody runs the task any more."""
+    (task_id,) = await desk.make()
+    await desk.register("one")
+    await desk.claim("one")
+    (held,) = await desk.held("one")
+    why = Reason.of(Code.CONTENT_PICTURE_UNSEEN, why=Reason.of(Code.CONTENT_DAMAGED))
+    unseen = Unseen(Sense.PICTURE, datetime(2026, 5, 1, 12, tzinfo=UTC), why)
+    status = RelayStatus(State.STREAMING, unseen=(unseen,))
+    known = len(await desk.actions.list_feed(task_id))
+    await desk.report("one", [report_of(held, status)])
+    assert (await desk.actions.get_task(task_id)).unseen == (unseen,)
+    await desk.report("one", [report_of(held, RelayStatus(State.STREAMING))])
+    assert (await desk.actions.get_task(task_id)).unseen == ()
+    assert len(await desk.actions.list_feed(task_id)) == known
+    await desk.report("one", [report_of(held, status)])
+    await desk.report("one", [report_of(held, RelayStatus(State.STOPPED), outcome=Outcome.HANDED_BACK)])
+    assert (await desk.actions.get_task(task_id)).unseen == ()
 
 
 async def test_a_task_that_was_stopped_when_its_worker_died_is_told_as_stopped(desk: Desk) -> None:

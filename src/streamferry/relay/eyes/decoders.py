@@ -17,6 +17,7 @@ from streamferry.media.tag import AUDIO, VIDEO
 from streamferry.net.child import Child, ChildError
 from streamferry.net.ffmpeg import ffmpeg_program
 from streamferry.net.sandbox import Limits, Sandbox
+from streamferry.reasons import Code, Reasoned
 from streamferry.relay.eyes import probes
 from streamferry.relay.eyes.judge import HEIGHT, WIDTH
 from streamferry.wire.flv import serialize_flv_header, serialize_tag
@@ -57,8 +58,8 @@ _PRINT = f"ametadata=mode=print:key={_LEVEL}:direct=1:file=-"
 _HEARD = re.compile(rb"pts_time:(\S+)\n" + re.escape(_LEVEL.encode()) + rb"=(\S+)\n")
 
 
-class Undecodable(Exception):
-    """There was no answer; the words say why. What was sent is damaged, or the machine has no time."""
+class Undecodable(Reasoned):
+    """There was no answer; ``why`` says why. What was sent is damaged, or the machine has no time."""
 
 
 class Decoders(Protocol):
@@ -174,18 +175,18 @@ class _Child:
                 answer = await self._answer(child, count)
         except TimeoutError:
             await self.aclose()
-            raise Undecodable(f"there was no answer in {answer_s:g} s") from None
+            raise Undecodable(Code.CONTENT_NO_ANSWER, seconds=answer_s) from None
         except ChildError as error:
-            raise Undecodable(str(error)) from None
+            raise Undecodable(error.why) from None
         except OSError:
             await self.aclose()
-            raise Undecodable("the decoder has ended") from None
+            raise Undecodable(Code.CONTENT_DECODER_ENDED) from None
         except asyncio.CancelledError:
             # Its answer would be taken for that to the next question.
             await self.aclose()
             raise
         if self._count(answer) < least:
-            raise Undecodable("it is damaged")
+            raise Undecodable(Code.CONTENT_DAMAGED)
         return answer
 
     async def _start(self, answer_s: float) -> Child:

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from streamferry.reasons import Code, Reason
 from streamferry.relay.eyes.decoders import Decoders, FfmpegDecoders, Undecodable
 
 _log = logging.getLogger("streamferry.relay")
@@ -26,7 +27,7 @@ class Answer(Generic[_T]):
     """What was asked for, or why it could not be decoded."""
 
     value: _T | None
-    why: str | None = None
+    why: Reason | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,7 @@ class Eyes:
         try:
             return Answer(await asked)
         except Undecodable as error:
-            return Answer(None, str(error))
+            return Answer(None, error.why)
         except Exception:
             _log.exception("a sample could not be decoded: a bug of streamferry")
-            return Answer(None, "a bug of streamferry")
+            return Answer(None, Reason.of(Code.SERVICE_INTERNAL))

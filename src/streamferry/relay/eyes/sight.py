@@ -1,6 +1,6 @@
 """Sight: what can be seen and heard of one stream. It has looks decoded, one at a time, and notes what they show.
 
-What cannot be decoded is no fault of the content, but it is told: nothing is known then. One failure says little: a
+What cannot be decoded is no fault of the content, but it is told (``unseen``): nothing is known then. One failure says little: a
 keyframe may be damaged, a decoder may have been killed. After a second one in a row it is left alone for a minute.
 Pictures and sound fail apart.
 """
@@ -8,21 +8,23 @@ Pictures and sound fail apart.
 import logging
 import time
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from math import inf
 
 from streamferry.media.enhanced import codec_of
 from streamferry.media.tag import AUDIO, VIDEO
+from streamferry.reasons import Code, Reason
 from streamferry.relay.eyes.eyes import Answer, Eyes, Sample
 from streamferry.relay.eyes.judge import Judge, Watch
 from streamferry.relay.eyes.look import Seen
+from streamferry.relay.status import Sense, Unseen
 from streamferry.wire.stills import still
 
 #: What could not be decoded twice is left alone for so long.
 UNREADABLE_S = 60.0
 _AAC, _ENHANCED_AAC = b"\x0a", b"mp4a"
 _HEADER, _FRAME = b"\xaf\0", b"\xaf\1"
-_NO_STILL = "no keyframe of H.264 or HEVC that stands by itself"
-_NO_SOUND = "no AAC"
+_NO_STILL, _NO_SOUND = Reason.of(Code.CONTENT_NO_STILL), Reason.of(Code.CONTENT_NO_AAC)
 
 
 class _Sense:
@@ -33,17 +35,20 @@ class _Sense:
         self._log = log
         self._failures = 0
         self.rests_until = -inf
+        #: Why it cannot be decoded, and since when, once that is so.
+        self.unseen: tuple[Reason, datetime] | None = None
 
-    def note(self, why: str | None, now: float) -> None:
+    def note(self, why: Reason | None, now: float) -> None:
         """It could be decoded, or could not, and why."""
         if why is None:
             if self._failures > 1:
                 self._log.info("the %s can be watched again", self._name)
-            self._failures = 0
+            self._failures, self.unseen = 0, None
             return
         self._failures += 1
         if self._failures > 1:
             self.rests_until = now + UNREADABLE_S
+            self.unseen = why, datetime.now(UTC) if self.unseen is None else self.unseen[1]
         if self._failures == 2:
             words = "the %s cannot be watched: %s; it is looked at again every %d s"
             self._log.warning(words, self._name, why, UNREADABLE_S)
@@ -66,7 +71,17 @@ class Sight:
         self._begin()
 
     def _begin(self) -> None:
-        self._picture, self._sound = _Sense("picture", self._log), _Sense("sound", self._log)
+        self._picture, self._sound = _Sense(Sense.PICTURE, self._log), _Sense(Sense.SOUND, self._log)
+
+    @property
+    def unseen(self) -> tuple[Unseen, ...]:
+        """What cannot be watched now."""
+        told = []
+        if (picture := self._picture.unseen) is not None:
+            told.append(Unseen(Sense.PICTURE, picture[1], Reason.of(Code.CONTENT_PICTURE_UNSEEN, why=picture[0])))
+        if (sound := self._sound.unseen) is not None:
+            told.append(Unseen(Sense.SOUND, sound[1], Reason.of(Code.CONTENT_SOUND_UNSEEN, why=sound[0])))
+        return tuple(told)
 
     def forget(self) -> None:
         """Another stream comes."""

@@ -13,7 +13,7 @@ from streamferry.relay.eyes.look import Look, Seen
 from streamferry.relay.eyes.sight import Sight
 from streamferry.relay.eyes.words import found
 from streamferry.relay.preview import HasHeaders
-from streamferry.relay.status import Found
+from streamferry.relay.status import Found, Unseen
 from streamferry.relay.taps import Taps
 
 _log = logging.getLogger("streamferry.relay")
@@ -51,6 +51,11 @@ class Watcher:
     def is_waiting(self) -> bool:
         """Whether an answer of the eyes is to come."""
         return self._sight.is_waiting
+
+    @property
+    def unseen(self) -> tuple[Unseen, ...]:
+        """What is to be watched and cannot be."""
+        return self._sight.unseen
 
     @property
     def judge(self) -> Judge:

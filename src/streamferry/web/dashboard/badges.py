@@ -2,16 +2,17 @@
 
 from streamferry.relay import State
 from streamferry.web.dashboard.air_view import name_of
-from streamferry.web.dashboard.show import found_in, state_of
+from streamferry.web.dashboard.show import found_in, state_of, unseen_in
 from streamferry.web.dashboard.texts import Translate
 from streamferry.web.views import TaskView
 
 
 def badges_of(task: TaskView, t: Translate) -> list[str]:
-    """What is wrong with its content; what is on air instead of the source; destinations that get nothing."""
+    """What is wrong with its content, or cannot be watched of it; what is on air instead of the source; destinations that get nothing."""
     if state_of(task) is not State.STREAMING:
         return []
     told = [t(f"content.{one.fault}") for one in found_in(task)]
+    told += [t(f"content.unseen_{one.sense}") for one in unseen_in(task)]
     on_air = task.run.on_air
     if on_air is not None and on_air.input != 0:
         shown = str(on_air.shown)

@@ -12,7 +12,7 @@ from streamferry.relay.status import State
 from streamferry.web.dashboard.connection_values import CONNECT_LABELS
 from streamferry.web.dashboard.texts import Say, Translate
 from streamferry.web.dashboard.window_values import PRESETS
-from streamferry.web.views import DestinationView, FoundView, RunView, Status, TaskView, TroubleView
+from streamferry.web.views import DestinationView, FoundView, RunView, Status, TaskView, TroubleView, UnseenView
 
 UNKNOWN = "–"
 # "File: https://... or /path", "代理：http://...".
@@ -150,9 +150,14 @@ def found_in(task: TaskView) -> list[FoundView]:
     return task.run.found if state_of(task) is State.STREAMING else []
 
 
+def unseen_in(task: TaskView) -> list[UnseenView]:
+    """What of it cannot be watched."""
+    return task.run.unseen if state_of(task) is State.STREAMING else []
+
+
 def content_of(task: TaskView, say: Say) -> str:
-    """The same in words."""
-    whys = [Reason.of_told(one.model_dump()) for one in found_in(task)]
+    """Both in words."""
+    whys = [Reason.of_told(one.model_dump()) for one in (*found_in(task), *unseen_in(task))]
     return " · ".join(say(why) for why in whys if why is not None)
 
 

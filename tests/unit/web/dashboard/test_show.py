@@ -10,7 +10,7 @@ from streamferry.relay import State
 from streamferry.relay.eyes.judge import ContentFault
 from streamferry.relay.inputs.policy import SWITCHING
 from streamferry.relay.spec import Codecs, Latency
-from streamferry.relay.status import Shown
+from streamferry.relay.status import Sense, Shown
 from streamferry.web.air_views import show_switching
 from streamferry.web.dashboard import show
 from streamferry.web.dashboard.badges import badges_of
@@ -27,6 +27,7 @@ from streamferry.web.views import (
     Strategy,
     TaskView,
     TroubleView,
+    UnseenView,
 )
 
 NOW = datetime(2026, 5, 2, tzinfo=UTC)
@@ -87,6 +88,7 @@ def task(status: Status, state: State, reason: str = "", *, tries: int | None = 
             preparing_percent=None,
             on_air=None,
             found=[],
+            unseen=[],
             repairs=0,
             sound_drift_s=None,
             dropped_tags=0,
@@ -160,11 +162,15 @@ def test_a_list_tells_what_is_not_as_it_should_be_though_it_streams(
     ends.append(DestinationView.model_construct(enabled=False, run=None))
     on_air = OnAirView(shown=shown, input=number, file="", since_at=NOW, reason="", reason_code="", reason_params={})
     black = FoundView(fault=ContentFault.BLACK, since_at=NOW, reason="", reason_code="", reason_params={})
+    unseen = UnseenView(sense=Sense.SOUND, since_at=NOW, reason="", reason_code="", reason_params={})
     one = task(Status.ACTIVE, State.STREAMING)
     one = one.model_copy(
-        update={"destinations": ends, "run": one.run.model_copy(update={"on_air": on_air, "found": [black]})}
+        update={
+            "destinations": ends,
+            "run": one.run.model_copy(update={"on_air": on_air, "found": [black], "unseen": [unseen]}),
+        }
     )
-    told = ["Black picture", *filter(None, [english]), "2 of 3 destinations get nothing"]
+    told = ["Black picture", "Sound not watched", *filter(None, [english]), "2 of 3 destinations get nothing"]
     assert badges_of(one, translator("en")) == told
-    assert badges_of(one, translator("zh"))[1:-1] == [*filter(None, [chinese])]
+    assert badges_of(one, translator("zh"))[2:-1] == [*filter(None, [chinese])]
     assert badges_of(one.model_copy(update={"status": Status.DISABLED}), translator("en")) == []

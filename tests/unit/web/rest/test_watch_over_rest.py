@@ -26,7 +26,7 @@ async def test_what_is_watched_for_comes_to_the_relay_with_defaults(rest: Rest) 
         "black": {"threshold": 0.98, "duration_s": 10.0, "switches": False},
         "silent": silent,
     }
-    assert made["run"]["found"] == []
+    assert (made["run"]["found"], made["run"]["unseen"]) == ([], [])
     assert await watch_of(rest, made["task_id"]) == Watch(black=DEFAULTS.black, silent=Rule(-50.0, 5.0, switches=True))
     await rest.call("PATCH", path, {"title": "another"})
     assert (await watch_of(rest, made["task_id"])).silent == Rule(-50.0, 5.0, switches=True)

@@ -15,6 +15,8 @@ TEXTS = {
     "content.keyframes_far_apart": ("Keyframes far apart", "关键帧间隔过大"),
     "content.low_bitrate": ("Low bit rate", "码率过低"),
     "content.silent": ("No sound", "无声音"),
+    "content.unseen_picture": ("Picture not watched", "画面未检测"),
+    "content.unseen_sound": ("Sound not watched", "声音未检测"),
     "corner.bottom_centre": ("Bottom centre", "下中"),
     "corner.bottom_left": ("Bottom left", "左下"),
     "corner.bottom_right": ("Bottom right", "右下"),

@@ -1,0 +1,17 @@
+"""What of the content of a task cannot be watched though that is asked for."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0034"
+down_revision = "0033"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.add_column("run", sa.Column("unseen", sa.Text(), nullable=True))
+
+
+def downgrade() -> None:
+    op.drop_column("run", "unseen")
