@@ -433,6 +433,27 @@ async def test_a_file_is_played_over_what_is_on_air(
     assert_unbroken(publish)
 
 
+async def test_a_backup_was_shown_after_a_file_though_the_source_was_well(
+    relays, destination: Destination, clips: ClipFactory
+) -> None:
+    """A source whose next keyframe was still to come was taken for down while the file played."""
+    rules = Switching(switch_after_s=0.4, return_after_s=60)
+    async with Source("rtmp", Camera(gop=100)) as first, Source("rtmp") as second:
+        second.camera.pictures = STEP
+        spec = RelaySpec.live(first.url(), destination.url())
+        spec = replace(spec, more_inputs=(live(second),), switching=rules)
+        relay = relays.host.start(spec)
+        await until("the camera", lambda: destination.publishes and len(destination.publishes[0].frames(VIDEO)) > 10)
+        publish = destination.publishes[0]
+        film = Item(MediaUrl.parse(str(clips("h264_bframes"))), end_s=1.9)
+        relay.update(replace(spec, orders=(Order(1, time.time(), film),)))
+        await until("the film", lambda: shown(publish) == [0, -1])
+        await until("a camera", lambda: len(shown(publish)) == 3)
+        assert shown(publish) == [0, -1, 0]
+        await relay.stop()
+    assert_unbroken(publish, 300)
+
+
 async def test_an_inserted_file_is_skipped(
     relays, cameras: Cameras, destination: Destination, clips: ClipFactory
 ) -> None:

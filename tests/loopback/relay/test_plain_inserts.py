@@ -18,6 +18,7 @@ from streamferry.media.url import MediaUrl
 from streamferry.prepare.store import PreparedStore
 from streamferry.relay import Item, RelaySpec
 from streamferry.relay.host import Relay, RelayHost
+from streamferry.relay.inputs.policy import Switching
 from streamferry.relay.spec import Order
 from streamferry.relay.status import Switch
 
@@ -214,6 +215,34 @@ async def test_many_films_put_the_output_no_further_ahead_than_one_group_of_pict
         await relay.stop()
     assert_unbroken(publish)
     assert max(ahead_ms) - ahead_ms[0] < gop * FRAME_MS + 1000
+
+
+async def test_a_film_shorter_than_the_keyframes_of_its_source_are_apart_left_a_hole(
+    relays, destination: Destination, clips: ClipFactory
+) -> None:
+    """Its last picture stands until the next of them, with silence; then the camera goes on, which was never down."""
+    async with Source(camera=Camera(gop=75)) as source:
+        spec = replace(RelaySpec.live(source.url(), destination.url()), switching=Switching(switch_after_s=1.0))
+        running = relays.start_spec(spec)
+        relay = running.relay
+        switches: list[Switch] = []
+        relay.watch_switches(switches.append)
+        publish = await first_publish(destination)
+        keys = [number_of(tag) for tag in publish.frames(VIDEO) if tag[2][0] >> 4 == 1]
+        await until("a new group", lambda: number_of(publish.frames(VIDEO)[-1]) > keys[-1] + 75)
+        short = replace(film(clips), end_s=0.3)
+        relay.update(replace(spec, orders=(Order(1, time.time(), short),)))
+        await until("the film", lambda: shown(publish) == "cf")
+        assert str(relay.status.on_air) == "insert"
+        await until("the camera again", lambda: shown(publish) == "cfc")
+        await until("the plain form", lambda: is_plain(relay))
+        await relay.stop()
+    assert [str(one.after) for one in switches] == ["insert", "input 0"]
+    assert not any(status.state in ("stalled", "retrying") for status in running.told)
+    steps = [after - before for before, after in itertools.pairwise(publish.stamps(VIDEO))]
+    assert (min(steps) > 0, max(steps) <= 240) == (True, True)
+    sounds = [after - before for before, after in itertools.pairwise(publish.stamps(AUDIO))]
+    assert (min(sounds) > 0, max(sounds) <= 240) == (True, True)
 
 
 @pytest.mark.parametrize("comes", ["before", "meanwhile"])

@@ -11,8 +11,7 @@ from streamferry.media.enhanced import tag_kind
 from streamferry.media.stamps import to_wire_ms
 from streamferry.media.tag import AUDIO, KEYFRAME, SEQUENCE_HEADER, START, VIDEO, LaidTag, Tag
 from streamferry.push import Outlet
-from streamferry.relay.encoded import EncodedFeed
-from streamferry.relay.feed import LiveFeed
+from streamferry.relay.flow import Feed
 from streamferry.relay.silence import Silence
 from streamferry.timeline import Timeline
 
@@ -61,7 +60,7 @@ class WatchedFeed:
 
     fast_path = None
 
-    def __init__(self, feed: LiveFeed | EncodedFeed, held: HeldPicture) -> None:
+    def __init__(self, feed: Feed, held: HeldPicture) -> None:
         self._feed = feed
         self._held = held
 

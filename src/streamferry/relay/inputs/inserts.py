@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from streamferry.media.errors import MediaError
 from streamferry.reasons import Code, Reason
 from streamferry.relay.inputs.list_input import ListInput, spec_of_list
+from streamferry.relay.inputs.live_input import LiveInput
 from streamferry.relay.inputs.program import Program
 from streamferry.relay.inputs.run_form import RunForm
 from streamferry.relay.inputs.running import RunningInput
+from streamferry.relay.inputs.still import StillInput
 from streamferry.relay.keeper import RunContext
 from streamferry.relay.list_orders import left_ms
 from streamferry.relay.orders import OPEN_EARLY_S, ORDER_STALE_S, Item, Order
@@ -73,11 +75,14 @@ class Inserts:
         program: Program,
         run_form: RunForm,
         make_list: Callable[[RelaySpec], ListInput],
+        still: StillInput,
     ) -> None:
         self._context = context
         self._program = program
         self._run_form = run_form
         self._make_list = make_list
+        # The last picture of what is played.
+        self._still = still
         # What is played over what is on air, and what is opened to be played next; orders that are not opened yet.
         self._playing: _Insert | None = None
         self._next: _Insert | None = None
@@ -141,22 +146,36 @@ class Inserts:
             self._give_up(self._next, chosen)
         playing = self._playing
         if playing is None:
-            return self._play_next(now, chosen)
+            return self._play_next(now, chosen, target)
         playing.input.visit(now)
-        if self._program.shown is not playing.input and playing.input.is_open:
+        if self._program.shown not in (playing.input, self._still) and playing.input.is_open:
             # It was put aside, to be encoded.
             self._program.show(playing.input, now)
         if not (playing.input.is_over or self._is_skipped(playing, now) or playing.failure is not None):
             self._claim_in_time(playing)
             return self._program.shown is playing.input
-        is_next = self._play_next(now, chosen)
+        is_next = self._play_next(now, chosen, target)
         if not is_next:
             if self._program.may_begin(target, now):
                 self._program.show(target, now)
+            elif self._holds(target, now):
+                return True
             self._playing = None
             self._program.note_on_air(chosen, Reason.of(Code.ON_AIR_INSERT_OVER), file=playing.file)
         self._program.end(playing.input)
+        if not is_next:
+            self._program.let_go(self._still)
         return is_next
+
+    def _holds(self, target: RunningInput, now: float) -> bool:
+        """Whether the last picture is shown until what follows has a keyframe."""
+        if not (isinstance(target, LiveInput) and target.waits_for_keyframe(now)):
+            if self._program.shown is self._still:
+                self._program.put_aside(now)
+            return False
+        if self._program.shown is not self._still and self._still.is_open:
+            self._program.show(self._still, now)
+        return True
 
     def _take_skips(self, now: float) -> None:
         """Let a list go on with its next item, or end an inserted file."""
@@ -227,11 +246,14 @@ class Inserts:
         if so_long_ms is not None and so_long_ms <= CLAIM_EARLY_S * 1000:
             self._is_ready()
 
-    def _play_next(self, now: float, chosen: int) -> bool:
+    def _play_next(self, now: float, chosen: int, target: RunningInput) -> bool:
         one = self._next
         if one is None or not self._is_ready() or one.order.at > time.time():
             return False
         self._playing, self._next = one, None
+        if isinstance(target, LiveInput):
+            target.step_aside(now)
+        self._program.hold(self._still, self._still.begin())
         self._program.show(one.input, now)
         self._program.note_on_air(chosen, Reason.of(Code.ON_AIR_INSERT), Shown.INSERT, one.file)
         return True

@@ -25,6 +25,7 @@ from streamferry.relay.inputs.run_form import RunForm
 from streamferry.relay.inputs.run_slate import RunSlate
 from streamferry.relay.inputs.running import RunningInput
 from streamferry.relay.inputs.slate import SlateInput
+from streamferry.relay.inputs.still import StillInput
 from streamferry.relay.keeper import RunContext
 from streamferry.relay.live_session import LiveSession, session_key
 from streamferry.relay.orders import OPEN_EARLY_S
@@ -64,6 +65,7 @@ class InputsKeeper:
         self._inserts = Inserts(
             *(context, self._program, self._run_form),
             lambda spec: ListInput(*(context, spec, flow, scratch, store), form=self._run_form.form),
+            StillInput(flow, scratch),
         )
         self._slate = RunSlate(
             self._program, lambda slate: SlateInput(context, slate, flow, scratch, store, self._run_form)

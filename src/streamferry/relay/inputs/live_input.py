@@ -1,6 +1,7 @@
 """One live input: open while it is wanted, pulled while it is open, on air or not."""
 
 import asyncio
+import math
 import time
 from collections.abc import Sequence
 
@@ -32,6 +33,9 @@ from streamferry.timeline import Timeline
 
 # As of a source that is alone (``relay.live_keeper``): about a minute of quick attempts, then the pauses grow.
 _EAGER_ATTEMPTS = 40
+#: An input that a file is played over is as well as it was while it sends, though its next keyframe may take so long:
+#: encoders set them up to 10 s apart by default (x264: 250 frames).
+KEYFRAME_S = 15.0
 
 
 class LiveInput:
@@ -74,6 +78,8 @@ class LiveInput:
         self._encodes = False
         # The form that the open session is encoded to, if that was known when it was opened.
         self._made_form: Form | None = None
+        # When a file began over it, in the session that is open.
+        self._aside_at = -math.inf
         if session is not None:
             self._take_over(session)
 
@@ -128,6 +134,15 @@ class LiveInput:
         """See ``RunningInput``."""
         return self._standby is not None and self._standby.has_start
 
+    def step_aside(self, now: float) -> None:
+        """A file is played over it."""
+        self._aside_at = now
+
+    def waits_for_keyframe(self, now: float) -> bool:
+        """Whether it sends, and could go on after a break but for its next keyframe."""
+        is_sending = self.health.is_sending(now, self._context.spec.switching.switch_after_s)
+        return is_sending and self._standby is not None and not self._standby.has_start
+
     @property
     def judge(self) -> Judge | None:
         """See ``RunningInput``."""
@@ -166,7 +181,8 @@ class LiveInput:
             except SourceError as error:
                 self.lose(error)
             else:
-                if standby.has_start and standby.media_at == now:
+                may_begin = standby.has_start or now - self._aside_at < KEYFRAME_S
+                if may_begin and standby.media_at == now:
                     self.health.note_alive(now, pause_s)
         self._content.visit(now, self._standby, is_on_air=feed is not None)
 
@@ -290,6 +306,7 @@ class LiveInput:
 
     def _close(self) -> None:
         self._standby = self._lost = self._made_form = None
+        self._aside_at = -math.inf
         if self._feed is not None:
             # On air: its flow drops it.
             self._feed = None

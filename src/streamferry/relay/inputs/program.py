@@ -53,8 +53,8 @@ class Program:
         # with which inputs have begun, less the pauses since.
         self._fed: LiveFeed | EncodedFeed | None = None
         self._ahead_ms = 0.0
-        # Notes the pictures of what is shown, but for those of its own input: it and that.
-        self._held: tuple[HeldPicture, RunningInput] | None = None
+        # Each notes the pictures of what is shown, but for those of its own input.
+        self._held: dict[RunningInput, HeldPicture] = {}
 
     @property
     def is_running(self) -> bool:
@@ -69,8 +69,9 @@ class Program:
         """Nothing is on air any more."""
         if not self._is_handed_over:
             self._flow.detach_feed()
-        self._group = self.shown = self.shown_last = self._feed = self._fed = self._held = None
+        self._group = self.shown = self.shown_last = self._feed = self._fed = None
         self._tasks.clear()
+        self._held.clear()
 
     def run(self, one: RunningInput) -> None:
         """Let it open whenever it is wanted."""
@@ -119,13 +120,23 @@ class Program:
         self._source.lasts_until = now + rest_ms / 1000
         return rest_ms <= 0 or target.kept_ms <= RING_S * 1000 / self._context.spec.visits + FRESH_MS
 
-    def _noted(self, target: RunningInput, feed: LiveFeed | EncodedFeed) -> Feed:
+    def _noted(self, target: RunningInput, feed: Feed) -> Feed:
         """The feed of what is shown, with its pictures noted if that is asked for."""
-        return feed if self._held is None or target is self._held[1] else WatchedFeed(feed, self._held[0])
+        for own, held in self._held.items():
+            feed = feed if target is own else WatchedFeed(feed, held)
+        return feed
 
-    def hold(self, held: tuple[HeldPicture, RunningInput] | None) -> None:
-        """Note pictures from now on, but for those of that input; None: not any more."""
-        self._held = held
+    def hold(self, own: RunningInput, held: HeldPicture) -> None:
+        """Note pictures from now on, but for those of that input."""
+        self._held[own] = held
+        self._note_anew()
+
+    def let_go(self, own: RunningInput | None) -> None:
+        """Note none any more for that input."""
+        if own is not None and self._held.pop(own, None) is not None:
+            self._note_anew()
+
+    def _note_anew(self) -> None:
         if self.shown is not None and self._feed is not None:
             self._flow.replace_feed(self._noted(self.shown, self._feed))
 

@@ -30,7 +30,7 @@ class RunSlate:
         if wanted == self._wanted:
             return
         self._wanted, before = wanted, self.input
-        self._program.hold(None)
+        self._program.let_go(before)
         self.input = None
         if before is not None and self._program.shown is before and wanted is not None:
             self._outgoing = before
@@ -42,7 +42,7 @@ class RunSlate:
         made = self.input = self._make(wanted)
         self._program.run(made)
         if made.held is not None:
-            self._program.hold((made.held, made))
+            self._program.hold(made, made.held)
             if self._outgoing is not None:
                 # What would be there without a slate is held.
                 any(made.held.begin_with(tags) for tags in kept)
