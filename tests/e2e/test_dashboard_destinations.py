@@ -1,4 +1,4 @@
-"""Several destinations of a task on its page: seen, switched, added and taken away while it is on air."""
+"""Several destinations of a task on its page: seen, switched, added and taken away while it is on air; and the slate."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -39,7 +39,9 @@ def test_destinations_are_switched_added_and_removed_on_air(
         {"to": nginx.url("backup"), "name": "Backup", "backup_of": 1},
         {"to": "rtmp://127.0.0.1:9/live/nobody", "name": "Away"},
     ]
-    task_id = make(shared_service, kind="live", sources=[{"url": nginx.url("cam")}], destinations=destinations)
+    slate = {"kind": "color", "color": "#204060"}
+    live = {"kind": "live", "sources": [{"url": nginx.url("cam")}], "slate": slate}
+    task_id = make(shared_service, **live, destinations=destinations)
     main = nginx.wait_published("main")
     nginx.wait_published("backup")
     tab = open_tab(shared_service.url)
@@ -60,6 +62,10 @@ def test_destinations_are_switched_added_and_removed_on_air(
     page.set_viewport_size({"width": 390, "height": 844})
     tab.keep("destinations-phone")
     page.set_viewport_size({"width": 1360, "height": 900})
+    page.get_by_role("button", name="Show: The slate").click()
+    expect(page.get_by_text("The slate · it was asked for by hand", exact=True)).to_be_visible()
+    page.get_by_role("button", name="Show: By the rules").click()
+    expect(page.get_by_text("The source · input 0 is well", exact=True)).to_be_visible()
     page.get_by_role("switch", name="Push to Backup").click()
     expect(lines.nth(1)).to_contain_text("Off")
     nginx.wait_unpublished("backup")

@@ -412,3 +412,27 @@ def test_destinations_come_and_go_by_hand(commands: Commands) -> None:
     commands.run("remove-destination", task_id, 2)
     assert "destination 2" not in commands.run("show", task_id)
     commands.run("delete", task_id, "--yes")
+
+
+def test_what_is_on_air_is_said_by_hand(commands: Commands) -> None:
+    """Another input, the slate, the rules; a file for later, after an item, and taken back; the next item."""
+    source, backup = "rtmp://127.0.0.1:9/live/cam", "rtmp://127.0.0.1:9/live/backup"
+    given = ("--live", "--source", source, "--input", backup, "--slate", "Back soon")
+    window = ("--end", "+1h", "--to", f"rtmp://127.0.0.1:9/live/{STREAM_KEY}-by-hand")
+    task_id = commands.run("create", *given, *window).strip()
+    for to, pinned in (("1", 1), ("slate", "slate"), ("auto", None)):
+        assert json.loads(commands.run("switch", task_id, to, "--json"))["pinned"] == pinned
+    assert "input 1" in commands.run("switch", task_id, "1")
+    assert "input, slate or auto" in commands.run("switch", task_id, "backup", status=2)
+    commands.run("switch", task_id, "7", status=2)
+    commands.run("insert", task_id, "https://h.example/ad.mp4", "--at", "+10m", "--offset", 1, "--end-offset", 9)
+    (waiting,) = commands.show(task_id)["inserts"]
+    assert (waiting["url"], waiting["start_s"], waiting["end_s"]) == ("https://h.example/ad.mp4", 1, 9)
+    assert "ad.mp4 from 1 s to 9 s" in commands.run("show", task_id)
+    assert "after_item" in commands.run("insert", task_id, "https://h.example/ad.mp4", "--next", status=2)
+    commands.run("cancel-insert", task_id, waiting["number"])
+    assert commands.show(task_id)["inserts"] == []
+    commands.run("skip", task_id)
+    wrong = commands.run("update", task_id, "--input", "ftp://h.example/x.mp4", status=2)
+    assert "(input 1)" in wrong
+    commands.run("delete", task_id, "--yes")
