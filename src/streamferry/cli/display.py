@@ -142,6 +142,8 @@ def _json_line(status: RelayStatus) -> str:
         values["found"] = [one.fault.value for one in status.found]
     if status.unseen:
         values["unseen"] = [one.sense.value for one in status.unseen]
+    if status.unready:
+        values["unready"] = [one.which for one in status.unready]
     if status.destinations:
         values["destinations"] = [_destination(one) for one in status.destinations]
     return json.dumps(values)

@@ -19,6 +19,9 @@ def air_rows(task: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if (on_air := task["run"].get("on_air")) is not None:
         shown = on_air["shown"] if on_air["input"] is None else f"input {on_air['input']}"
         yield "on air", f"{shown}, since {time_of(on_air['since_at'], seconds=True)}: {about(on_air)}"
+    for one in task["run"].get("unready") or []:
+        name = "slate" if one["input"] == "slate" else f"input {one['input']}"
+        yield "not ready", f"{name}: {one['reason']}"
     if (pinned := task.get("pinned")) is not None:
         yield "by hand", "slate" if pinned == "slate" else f"input {pinned}"
     for number, one in enumerate(inputs, 1):

@@ -156,6 +156,15 @@ class Unseen(TypedDict):
     reason_params: dict[str, Any]
 
 
+class Unready(TypedDict):
+    """An input that is not on air and could not be shown now, though it is tried."""
+
+    input: int | Literal["slate"]
+    reason: str
+    reason_code: str
+    reason_params: dict[str, Any]
+
+
 class OnAir(TypedDict):
     """What is on air, of a task with further inputs or a slate."""
 
@@ -200,6 +209,7 @@ class Run(TypedDict):
     trouble: Trouble | None
     found: list[Found]
     unseen: list[Unseen]
+    unready: list[Unready]
     on_air: OnAir | None
 
 

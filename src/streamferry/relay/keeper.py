@@ -19,7 +19,7 @@ from streamferry.relay.file_feed import FileFeed
 from streamferry.relay.flow import Flow
 from streamferry.relay.network import Network
 from streamferry.relay.spec import RelaySpec
-from streamferry.relay.status import Moved, OnAir, Playhead, State
+from streamferry.relay.status import Moved, OnAir, Playhead, State, Unready
 from streamferry.relay.vitals import End, Phase, Vitals
 from streamferry.source.shared import SharedPulls
 
@@ -219,6 +219,10 @@ class SourceKeeper(Protocol):
     @property
     def skipped(self) -> MediaError | None:
         """Why the last item that could not be played was left out."""
+
+    @property
+    def unready(self) -> tuple[Unready, ...]:
+        """See ``RelayStatus``."""
 
     def where_now(self) -> Playhead | None:
         """Where it would be if it had never stopped; None when it would have been played out."""

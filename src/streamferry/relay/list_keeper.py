@@ -19,7 +19,7 @@ from streamferry.relay.list_orders import ListOrders, OnExtra
 from streamferry.relay.list_position import ListPosition
 from streamferry.relay.prepared_list import PreparedList
 from streamferry.relay.spec import ENDLESS, Item, RelaySpec
-from streamferry.relay.status import START, ItemChange, ItemStep, Playhead, State
+from streamferry.relay.status import START, ItemChange, ItemStep, Playhead, State, Unready
 from streamferry.relay.vitals import Phase
 from streamferry.source.prepared import PreparedReader
 from streamferry.timeline.pace import LEAD_MS
@@ -33,6 +33,9 @@ class ListKeeper:
 
     ``on_extra`` is called with those of files that are not of the list.
     """
+
+    #: It is all there is.
+    unready: tuple[Unready, ...] = ()
 
     def __init__(
         self,

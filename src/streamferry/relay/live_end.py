@@ -15,7 +15,7 @@ from streamferry.relay.inputs.keeper import InputsKeeper
 from streamferry.relay.keeper import KeeperTask, RunContext, forget_turn
 from streamferry.relay.live_keeper import LiveKeeper
 from streamferry.relay.spec import RelaySpec
-from streamferry.relay.status import Playhead
+from streamferry.relay.status import Playhead, Unready
 
 
 class LiveEnd:
@@ -44,6 +44,11 @@ class LiveEnd:
     def skipped(self) -> MediaError | None:
         """See ``SourceKeeper``."""
         return None if (inputs := self._with_inputs) is None else inputs.skipped
+
+    @property
+    def unready(self) -> tuple[Unready, ...]:
+        """See ``SourceKeeper``."""
+        return () if (inputs := self._with_inputs) is None else inputs.unready
 
     def where_now(self) -> Playhead | None:
         """See ``SourceKeeper``; a live source is always where it is."""

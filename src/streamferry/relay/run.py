@@ -120,15 +120,15 @@ class RelayRun:
         # What is wrong with the content, and what of it cannot be watched.
         self._found: tuple[Found, ...] = ()
         self._unseen: tuple[Unseen, ...] = ()
-        # What was reported last: of the first destination, and of each if there are several; and of the content.
-        self._reported: tuple[object, ...] = ((self._verdict,), (), ())
+        # What was reported last: of the first destination, and of each if there are several; of the content; of inputs.
+        self._reported: tuple[object, ...] = ((self._verdict,), (), (), ())
 
     @property
     def status(self) -> RelayStatus:
         """The state as of the last inspection, the counters as of now."""
         status = self._with_input(self._context.vitals.status(self._verdict))
-        if self._found or self._unseen:
-            status = replace(status, found=self._found, unseen=self._unseen)
+        if self._found or self._unseen or self._source.unready:
+            status = replace(status, found=self._found, unseen=self._unseen, unready=self._source.unready)
         statuses = self._destinations.statuses
         if not statuses and not self._destinations.has_past:
             return status
@@ -375,9 +375,10 @@ class RelayRun:
 
     def _publish(self, verdicts: tuple[Verdict, ...]) -> None:
         """Remember the verdicts; report them if they have changed."""
-        if (verdicts, self._found, self._unseen) == self._reported:
+        told = verdicts, self._found, self._unseen, self._source.unready
+        if told == self._reported:
             return
-        self._reported = verdicts, self._found, self._unseen
+        self._reported = told
         before, self._verdict = self._verdict, verdicts[0]
         state, _, why = self._verdict
         if self._verdict != before:

@@ -137,6 +137,15 @@ class Unseen:
 
 
 @dataclass(frozen=True, slots=True)
+class Unready:
+    """An input that is not on the air and could not be shown now, though it is tried, and why. ``which``: its number; -1:
+    the slate."""
+
+    which: int
+    why: Reason
+
+
+@dataclass(frozen=True, slots=True)
 class Trouble:
     """What keeps a run from streaming: from a failure until it has streamed for ``vitals.CALM_S`` without a break.
 
@@ -225,6 +234,8 @@ class RelayStatus:
     found: tuple[Found, ...] = ()
     #: What of it cannot be watched though that is asked for.
     unseen: tuple[Unseen, ...] = ()
+    #: What could not be shown instead of what is on air.
+    unready: tuple[Unready, ...] = ()
 
     @property
     def reason(self) -> str | None:

@@ -1,5 +1,5 @@
-"""What is wrong with the content, and what of it cannot be watched, as cells of a run row: JSON, null where nothing is, or
-nobody runs the task.
+"""What is wrong with the content, what of it cannot be watched, and which inputs could not be shown, as cells of a run row:
+JSON, null where nothing is, or nobody runs the task.
 """
 
 import json
@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from streamferry.reasons import Reason
 from streamferry.relay.eyes.judge import ContentFault
-from streamferry.relay.status import Found, Sense, Unseen
+from streamferry.relay.status import Found, Sense, Unready, Unseen
 from streamferry.store.cells import read_json, read_time
 from streamferry.tasks.times import to_ms
 
@@ -34,6 +34,22 @@ def dump_unseen(unseen: Sequence[Unseen]) -> str | None:
 def read_unseen(cell: object) -> tuple[Unseen, ...]:
     """What a cell says; nothing for one that cannot be read."""
     return _read(cell, lambda sense, since, why: Unseen(Sense(sense), since, why))
+
+
+def dump_unready(unready: Sequence[Unready]) -> str | None:
+    """The cell."""
+    return json.dumps({str(one.which): one.why.to_json() for one in unready}) if unready else None
+
+
+def read_unready(cell: object) -> tuple[Unready, ...]:
+    """What a cell says; nothing for one that cannot be read."""
+    if cell is None:
+        return ()
+    data = read_json(cell)
+    try:
+        return tuple(Unready(int(which), Reason.from_json(why)) for which, why in data.items())
+    except (AttributeError, TypeError, ValueError):
+        return ()
 
 
 def _dump(told: Iterable[tuple[str, datetime, Reason]]) -> str | None:

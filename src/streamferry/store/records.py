@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Any
 
 from streamferry.reasons import Reason
-from streamferry.relay.status import Found, OnAir, Playhead, State, Unseen
+from streamferry.relay.status import Found, OnAir, Playhead, State, Unready, Unseen
 from streamferry.tasks.model import ApiStatus, CallbackEvent, DeliveryState, TaskSpec, decide_api_status
 from streamferry.worker import WorkerHealth
 
@@ -93,6 +93,7 @@ class TaskRecord:
     on_air: OnAir | None = None
     found: tuple[Found, ...] = ()
     unseen: tuple[Unseen, ...] = ()
+    unready: tuple[Unready, ...] = ()
 
     @property
     def reason(self) -> str | None:

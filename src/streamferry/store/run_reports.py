@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from streamferry.relay.status import RelayStatus
 from streamferry.store import destination_cells, tasks
 from streamferry.store.cells import reason_cells
-from streamferry.store.found import dump_found, dump_unseen
+from streamferry.store.found import dump_found, dump_unready, dump_unseen
 from streamferry.store.given import bind, table_of
 from streamferry.store.on_air import dump_on_air
 from streamferry.store.schema import run
@@ -40,7 +40,7 @@ _COUNTS = (
 )
 _REASON = ("reason", "reason_json")
 _TROUBLE = ("trouble_fault", "trouble_reason", "trouble_reason_json", "trouble_tries")
-_TOLD = ("state", "fault", "destinations", "on_air", "found", "unseen", *_COUNTS, *_REASON, *_TROUBLE)
+_TOLD = ("state", "fault", "destinations", "on_air", "found", "unseen", "unready", *_COUNTS, *_REASON, *_TROUBLE)
 _PLACE = ("loop", "item", "position_ms")
 _MADE = sa.bindparam("made", type_=sa.BigInteger())
 
@@ -126,6 +126,7 @@ def _status_cells(status: RelayStatus) -> dict[str, object]:
         "to_on_air": dump_on_air(status.on_air),
         "to_found": dump_found(status.found),
         "to_unseen": dump_unseen(status.unseen),
+        "to_unready": dump_unready(status.unready),
         **{f"to_{name}": getattr(status, name) for name in _COUNTS},
         "to_destinations": destination_cells.write(status.destinations),
         **reason_cells(status.why, "to_"),

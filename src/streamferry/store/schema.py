@@ -167,6 +167,8 @@ run = sa.Table(
     sa.Column("found", sa.Text, nullable=True),
     # JSON: what of it cannot be watched.
     sa.Column("unseen", sa.Text, nullable=True),
+    # JSON: by number (-1: the slate) why an input could not be shown.
+    sa.Column("unready", sa.Text, nullable=True),
     # JSON list: numbers of the orders that were followed, the last ones (docs/decisions/0109).
     sa.Column("orders_done", sa.Text, nullable=True),
     # JSON: what its run had counted when its window moved on, of one that goes on in the next window.

@@ -16,7 +16,7 @@ from streamferry.store import destination_cells, freshness
 from streamferry.store.cells import read_json, read_member, read_number, read_reason, read_time
 from streamferry.store.database import now_ms
 from streamferry.store.followed_orders import marked
-from streamferry.store.found import read_found, read_unseen
+from streamferry.store.found import read_found, read_unready, read_unseen
 from streamferry.store.on_air import read_on_air
 from streamferry.store.places import PLAYED_ON_MS
 from streamferry.store.records import TaskRecord, TroubleRecord
@@ -102,6 +102,7 @@ def task_of(seal: Seal, row: sa.RowMapping) -> TaskRecord:
         on_air=None if is_silent else read_on_air(row["on_air"]),
         found=() if is_silent else read_found(row["found"]),
         unseen=() if is_silent else read_unseen(row["unseen"]),
+        unready=() if is_silent else read_unready(row["unready"]),
         fault=None if fault is None else read_member(Fault, fault, Fault.SERVICE).value,
         why=why,
         worker_id=row["worker_id"],

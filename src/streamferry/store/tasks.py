@@ -98,6 +98,7 @@ IDLE: dict[str, object] = {
     "on_air": None,
     "found": None,
     "unseen": None,
+    "unready": None,
     "plays_on": False,
 }
 #: Values of a run row that is not in trouble.

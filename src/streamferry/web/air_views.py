@@ -6,7 +6,7 @@ from typing import Any
 
 from streamferry.relay.eyes.judge import ContentFault
 from streamferry.relay.inputs.policy import SLATE, Switching
-from streamferry.relay.status import Found, OnAir, Shown, Unseen
+from streamferry.relay.status import Found, OnAir, Shown, Unready, Unseen
 from streamferry.store.records import TaskRecord
 from streamferry.tasks.inputs import picture_reference, waiting_inserts
 from streamferry.tasks.model import TaskSpec
@@ -21,6 +21,7 @@ from streamferry.web.views import (
     SlateView,
     SourceView,
     SwitchingView,
+    UnreadyView,
     UnseenView,
 )
 
@@ -108,3 +109,8 @@ def show_found(found: Sequence[Found]) -> list[FoundView]:
 def show_unseen(unseen: Sequence[Unseen]) -> list[UnseenView]:
     """What of it cannot be watched."""
     return [UnseenView(sense=one.sense, since_at=one.since, **one.why.told()) for one in unseen]
+
+
+def show_unready(unready: Sequence[Unready]) -> list[UnreadyView]:
+    """Inputs that could not be shown."""
+    return [UnreadyView(input="slate" if one.which == SLATE else one.which, **one.why.told()) for one in unready]

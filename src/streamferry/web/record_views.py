@@ -12,7 +12,7 @@ from streamferry.tasks.series import Series
 from streamferry.tasks.texts import TEXTS
 from streamferry.tasks.times import NEVER
 from streamferry.web.addresses import show_callback, show_source
-from streamferry.web.air_views import show_air, show_found, show_inserts, show_on_air, show_unseen
+from streamferry.web.air_views import show_air, show_found, show_inserts, show_on_air, show_unready, show_unseen
 from streamferry.web.event_views import EventView
 from streamferry.web.views import (
     DestinationRunView,
@@ -160,6 +160,7 @@ def _show_run(record: TaskRecord) -> RunView:
         trouble=_show_trouble(record),
         found=show_found(record.found),
         unseen=show_unseen(record.unseen),
+        unready=show_unready(record.unready),
         on_air=show_on_air(record.on_air),
     )
 

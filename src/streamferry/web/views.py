@@ -46,6 +46,14 @@ class View(BaseModel):
     model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
 
+class ToldView(View):
+    """Base of what is told with its reason: a sentence, and what that is made from."""
+
+    reason: str
+    reason_code: str
+    reason_params: dict[str, Any]
+
+
 class SourceView(View):
     """One address of a task."""
 
@@ -89,7 +97,7 @@ class SwitchingView(View):
     normalize: str
 
 
-class OnAirView(View):
+class OnAirView(ToldView):
     """What is on air, of a task with further inputs or a slate."""
 
     shown: Shown
@@ -98,10 +106,6 @@ class OnAirView(View):
     file: str
     """The inserted file that the reason is about, without secrets; empty if it is about none."""
     since_at: datetime
-    reason: str
-    """Why."""
-    reason_code: str
-    reason_params: dict[str, Any]
 
 
 class InsertView(View):
@@ -125,24 +129,24 @@ class RuleView(View):
     """Whether another input is shown then."""
 
 
-class FoundView(View):
+class FoundView(ToldView):
     """What is wrong with the content that is sent."""
 
     fault: ContentFault
     since_at: datetime
-    reason: str
-    reason_code: str
-    reason_params: dict[str, Any]
 
 
-class UnseenView(View):
+class UnseenView(ToldView):
     """What of the content is to be watched and cannot be: nothing is known of it, and nothing is found."""
 
     sense: Sense
     since_at: datetime
-    reason: str
-    reason_code: str
-    reason_params: dict[str, Any]
+
+
+class UnreadyView(ToldView):
+    """An input that is not on air and could not be shown now, though it is tried."""
+
+    input: int | Literal["slate"]
 
 
 class WatermarkView(View):
@@ -256,6 +260,8 @@ class RunView(View):
     """What is wrong with the content, of a task that is watched."""
     unseen: list[UnseenView]
     """What of it cannot be watched, as pictures that no decoder reads."""
+    unready: list[UnreadyView]
+    """Further inputs, or the slate, that could not be shown if they were needed, and why."""
     on_air: OnAirView | None
     """Null for a task with one source and no slate. While the slate is on air the state is ``streaming``."""
 

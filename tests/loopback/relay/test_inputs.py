@@ -220,6 +220,34 @@ async def test_the_slate_becomes_the_last_picture_while_an_input_is_on_air(
     assert_unbroken(publish, 300)
 
 
+async def test_a_backup_and_a_slate_that_are_not_there_are_told_before_they_are_needed(
+    relays, cameras: Cameras, destination: Destination, clips: ClipFactory, tmp_path: Path
+) -> None:
+    """With the reason of each, while all is well; and no more once they are there. A cold input is not tried."""
+    first, second, third = [await cameras.add() for _ in range(3)]
+    await second.leave()
+    await third.leave()
+    missing = tmp_path / "slate.mp4"
+    spec = replace(
+        RelaySpec.live(first.url(), destination.url()),
+        more_inputs=(live(second), live(third, warm=False)),
+        slate=Slate(SlateKind.CLIP, clip=MediaUrl.parse(str(missing))),
+        switching=Switching(switch_after_s=60),
+    )
+    running = relays.start_spec(spec)
+    await until("both", lambda: [one.which for one in running.status.unready] == [1, SLATE])
+    assert any([one.which for one in told.unready] == [1, SLATE] for told in running.told)
+    backup, slate = running.status.unready
+    assert backup.why.code.startswith(("peer.", "source."))
+    assert "slate.mp4" in str(slate.why)
+    second.come()
+    await until("the backup", lambda: [one.which for one in running.status.unready] == [SLATE])
+    shutil.copy(clips("close_keyframes"), tmp_path / "whole.mp4")
+    (tmp_path / "whole.mp4").rename(missing)
+    await until("the slate", lambda: running.status.unready == ())
+    await running.relay.stop()
+
+
 async def test_a_switch_by_hand_stays(relays, cameras: Cameras, destination: Destination) -> None:
     """To another input and to the slate, though all are well; and back to the rules."""
     first, second = await cameras.add(), await cameras.add()

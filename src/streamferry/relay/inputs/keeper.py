@@ -30,7 +30,7 @@ from streamferry.relay.keeper import RunContext
 from streamferry.relay.live_session import LiveSession, session_key
 from streamferry.relay.orders import OPEN_EARLY_S
 from streamferry.relay.spec import Input, RelaySpec
-from streamferry.relay.status import START, ItemChange, Playhead, Shown, Switch
+from streamferry.relay.status import START, ItemChange, Playhead, Shown, Switch, Unready
 from streamferry.relay.vitals import Phase
 
 #: While what is on air sends, the next waits so long for a keyframe that has just come (``program.FRESH_MS``).
@@ -96,6 +96,14 @@ class InputsKeeper:
     def skipped(self) -> MediaError | None:
         """Of a list that is alone. What else could not be played is told by its input."""
         return None if (alone := self._alone) is None else alone.skipped
+
+    @property
+    def unready(self) -> tuple[Unready, ...]:
+        """See ``RelayStatus``."""
+        slate = self._slate.input
+        known: list[tuple[int, RunningInput]] = [*enumerate(self._inputs), *([] if slate is None else [(SLATE, slate)])]
+        waiting = ((which, one.trouble) for which, one in known if one is not self._program.shown)
+        return () if self._alone else tuple(Unready(which, why) for which, why in waiting if why is not None)
 
     def where_now(self) -> Playhead | None:
         """Inputs are always where they are."""

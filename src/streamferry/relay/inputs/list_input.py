@@ -14,6 +14,7 @@ from streamferry.prepare.form import Form
 from streamferry.prepare.processing import FIRST
 from streamferry.prepare.store import PreparedStore
 from streamferry.push import Outlet
+from streamferry.reasons import Reason
 from streamferry.relay.feed import LiveFeed
 from streamferry.relay.file_feed import FileFeed
 from streamferry.relay.flow import LiveFlow
@@ -98,6 +99,11 @@ class ListInput:
     def error(self) -> MediaError | None:
         """See ``RunningInput``."""
         return self._vitals.source.error or self._keeper.skipped
+
+    @property
+    def trouble(self) -> Reason | None:
+        """See ``RunningInput``."""
+        return None if self.is_open or self.error is None else self.error.why
 
     def has_form(self, form: Form | None) -> bool:
         """Whether its items are prepared in that form."""

@@ -9,6 +9,7 @@ from streamferry.media.errors import MediaError, SourceError, SourceNeedsEncodin
 from streamferry.media.tag import Tag
 from streamferry.prepare.form import Form
 from streamferry.prepare.processing import LIVE_ENCODER, Processing
+from streamferry.reasons import Reason
 from streamferry.relay.backoff import Backoff
 from streamferry.relay.drift import Drift
 from streamferry.relay.encoded import EncodedFeed, open_encoded
@@ -130,6 +131,13 @@ class LiveInput:
         return self._inlet is not None
 
     @property
+    def trouble(self) -> Reason | None:
+        """See ``RunningInput``."""
+        if self.health.content is not None:
+            return self.health.content
+        return None if self.error is None or not self._wanted.is_set() else self.error.why
+
+    @property
     def is_open(self) -> bool:
         """See ``RunningInput``."""
         return self._standby is not None and self._standby.has_start
@@ -181,6 +189,8 @@ class LiveInput:
             except SourceError as error:
                 self.lose(error)
             else:
+                if standby.has_start:
+                    self.error = None
                 may_begin = standby.has_start or now - self._aside_at < KEYFRAME_S
                 if may_begin and standby.media_at == now:
                     self.health.note_alive(now, pause_s)
@@ -243,12 +253,12 @@ class LiveInput:
                 self._close()
             if error is None:
                 continue
-            self.error = error
             error.forget_trace()
             if isinstance(error, SourceNeedsEncoding):
                 self._context.log.info("%s", error)
                 self._encodes = True
                 continue
+            self.error = error
             backoff.note_session(time.monotonic() - opened_at)
             self._context.log.info("an input was lost: %s", error)
             self._context.on_attempt()

@@ -3,6 +3,7 @@
 from typing import Protocol
 
 from streamferry.media.errors import MediaError
+from streamferry.reasons import Reason
 from streamferry.relay.eyes.judge import Judge
 from streamferry.relay.feed import LiveFeed
 from streamferry.relay.inputs.policy import Health
@@ -16,6 +17,10 @@ class RunningInput(Protocol):
     @property
     def error(self) -> MediaError | None:
         """Why it last failed."""
+
+    @property
+    def trouble(self) -> Reason | None:
+        """Why it could not be shown now, though it is tried, or is open; None: it could, or nobody tries."""
 
     @property
     def is_open(self) -> bool:

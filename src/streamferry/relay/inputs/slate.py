@@ -14,6 +14,7 @@ from streamferry.net.folders import EVERYWHERE
 from streamferry.prepare.form import AudioForm, Form, VideoForm
 from streamferry.prepare.slate import DEFAULT_FPS, Canvas, slate_clip
 from streamferry.prepare.store import PreparedStore
+from streamferry.reasons import Reason
 from streamferry.relay.backoff import Backoff
 from streamferry.relay.feed import LiveFeed
 from streamferry.relay.flow import LiveFlow
@@ -59,6 +60,14 @@ class SlateInput:
         self._is_shown = False
         #: What was on air last, if that is to be held.
         self.held = HeldPicture(flow.timeline) if slate.kind is SlateKind.LAST_FRAME else None
+
+    @property
+    def trouble(self) -> Reason | None:
+        """See ``RunningInput``."""
+        if self.is_open:
+            return None
+        error = self.error if self._clip is None else self._clip.error
+        return None if error is None else error.why
 
     @property
     def is_open(self) -> bool:

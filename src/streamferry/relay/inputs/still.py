@@ -4,6 +4,7 @@ A file may be shorter than the source's keyframes are apart. Without this nothin
 """
 
 from streamferry.media.errors import MediaError
+from streamferry.reasons import Reason
 from streamferry.relay.feed import LiveFeed
 from streamferry.relay.flow import LiveFlow
 from streamferry.relay.inputs.held import HeldPicture
@@ -16,6 +17,7 @@ class StillInput:
     kept_ms = 0
     judge = None
     error: MediaError | None = None
+    trouble: Reason | None = None
 
     def __init__(self, flow: LiveFlow, scratch: memoryview) -> None:
         self.health = Health()

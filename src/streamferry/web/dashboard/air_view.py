@@ -51,6 +51,7 @@ class AirView:
         self._drawn: list[tuple[Choice, str]] = []
         self._chips: dict[Choice, ui.label] = {}
         self._buttons: dict[Choice, ui.button] = {}
+        self._troubles: dict[Choice, ui.label] = {}
         with ui.element("div") as self._box, card(who.t("air.title")):
             with ui.element("div").classes("window soft"):
                 self._why = ui.label()
@@ -80,6 +81,11 @@ class AirView:
         asked: Choice = _AUTO if task.pinned is None else task.pinned
         for choice, chip in self._chips.items():
             chip.set_visibility(choice == shown)
+        unready = {one.input: Reason.of_told(one.model_dump()) for one in task.run.unready}
+        for choice, label in self._troubles.items():
+            why = unready.get(choice)
+            label.set_visibility(why is not None)
+            label.set_text(self._who.say(why) if why else "")
         for choice, button in self._buttons.items():
             button.set_visibility(choice != asked)
 
@@ -107,6 +113,7 @@ class AirView:
         t = self._who.t
         self._chips.clear()
         self._buttons.clear()
+        self._troubles.clear()
         self._lines.clear()
         with self._lines:
             for choice, about in self._drawn:
@@ -114,6 +121,7 @@ class AirView:
                     with ui.element("div").classes("grow"):
                         ui.label(name_of(choice, t)).classes("wrap")
                         ui.label(about).classes("soft wrap note")
+                        self._troubles[choice] = ui.label().classes("problem wrap note")
                     if choice != _AUTO:
                         self._chips[choice] = ui.label(t("air.now")).classes("chip s-streaming")
                     if self._who.session.can_write:

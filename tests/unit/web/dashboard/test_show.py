@@ -27,6 +27,7 @@ from streamferry.web.views import (
     Strategy,
     TaskView,
     TroubleView,
+    UnreadyView,
     UnseenView,
 )
 
@@ -89,6 +90,7 @@ def task(status: Status, state: State, reason: str = "", *, tries: int | None = 
             on_air=None,
             found=[],
             unseen=[],
+            unready=[],
             repairs=0,
             sound_drift_s=None,
             dropped_tags=0,
@@ -162,15 +164,16 @@ def test_a_list_tells_what_is_not_as_it_should_be_though_it_streams(
     ends.append(DestinationView.model_construct(enabled=False, run=None))
     on_air = OnAirView(shown=shown, input=number, file="", since_at=NOW, reason="", reason_code="", reason_params={})
     black = FoundView(fault=ContentFault.BLACK, since_at=NOW, reason="", reason_code="", reason_params={})
+    late = UnreadyView(input="slate", reason="", reason_code="", reason_params={})
     unseen = UnseenView(sense=Sense.SOUND, since_at=NOW, reason="", reason_code="", reason_params={})
     one = task(Status.ACTIVE, State.STREAMING)
     one = one.model_copy(
         update={
             "destinations": ends,
-            "run": one.run.model_copy(update={"on_air": on_air, "found": [black], "unseen": [unseen]}),
+            "run": one.run.model_copy(update={"on_air": on_air, "found": [black], "unseen": [unseen], "unready": [late]}),
         }
     )
-    told = ["Black picture", "Sound not watched", *filter(None, [english]), "2 of 3 destinations get nothing"]
+    told = ["Black picture", "Sound not watched", *filter(None, [english]), "Not ready: The slate", "2 of 3 destinations get nothing"]
     assert badges_of(one, translator("en")) == told
-    assert badges_of(one, translator("zh"))[2:-1] == [*filter(None, [chinese])]
+    assert badges_of(one, translator("zh"))[2:-2] == [*filter(None, [chinese])]
     assert badges_of(one.model_copy(update={"status": Status.DISABLED}), translator("en")) == []

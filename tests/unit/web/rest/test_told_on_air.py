@@ -10,7 +10,7 @@ from streamferry.control.store_ledger import StoreLedger
 from streamferry.reasons import Code, Reason
 from streamferry.relay import Found, OnAir, RelayStatus, Shown, State, Switch
 from streamferry.relay.eyes.judge import ContentFault
-from streamferry.relay.status import Sense, Unseen
+from streamferry.relay.status import Sense, Unready, Unseen
 from streamferry.store import Store
 from streamferry.web.compat.callback_body import body_of
 from streamferry.worker import Change, Report
@@ -19,7 +19,8 @@ pytestmark = pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
 
 
 async def test_switches_and_what_is_found_are_told_by_callbacks(rest: Rest, store: Store) -> None:
-    """From what to what and why; which fault, and that it is over. What cannot be watched is shown and no callback."""
+    """From what to what and why; which fault, and that it is over. What cannot be watched, and an
+    input that is not there, are shown and no callback."""
     since = datetime.now(UTC)
     made = await rest.create(
         callback_url="http://calls.example/", start_at=(since - timedelta(minutes=1)).isoformat()
@@ -33,7 +34,8 @@ async def test_switches_and_what_is_found_are_told_by_callbacks(rest: Rest, stor
     slate = OnAir(Shown.SLATE, since, Reason.of(Code.ON_AIR_DOWN, input=0, seconds=3.0))
     black = Found(ContentFault.BLACK, since, Reason.of(Code.CONTENT_BLACK))
     mute = Unseen(Sense.SOUND, since, Reason.of(Code.CONTENT_SOUND_UNSEEN, why=Reason.of(Code.CONTENT_NO_AAC)))
-    status = RelayStatus(State.STREAMING, on_air=slate, found=(black,), unseen=(mute,))
+    away = Unready(1, Reason.of(Code.SOURCE_SILENT, seconds=5.0))
+    status = RelayStatus(State.STREAMING, on_air=slate, found=(black,), unseen=(mute,), unready=(away,))
     changes = (
         Change(status, 0.0, switch=Switch(first, slate)),
         Change(status, 0.0, content=black),
@@ -48,4 +50,6 @@ async def test_switches_and_what_is_found_are_told_by_callbacks(rest: Rest, stor
     run = (await rest.call("GET", f"/tasks/{made['task_id']}"))["run"]
     assert (run["on_air"]["shown"], [one["fault"] for one in run["found"]]) == ("slate", ["black"])
     (unseen,) = run["unseen"]
+    (unready,) = run["unready"]
+    assert (unready["input"], unready["reason_code"]) == (1, "source.silent")
     assert (unseen["sense"], unseen["reason"]) == ("sound", "the sound cannot be watched: no AAC")

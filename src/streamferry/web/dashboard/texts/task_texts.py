@@ -16,6 +16,7 @@ TEXTS = {
     "air.show": ("Show", "切换"),
     "air.slate": ("The slate", "垫片"),
     "air.title": ("On air", "播出"),
+    "air.unready": ("Not ready: {names}", "未就绪：{names}"),
     "calendar.all": ("All tasks", "全部任务"),
     "calendar.detail": (
         "Who knows such an address can read when tasks run, as long as your access key is valid.",
