@@ -1,10 +1,13 @@
 """What is shown while no input can be: a card with a title, a picture, a colour, a clip, or the last picture held.
 
 Checked when it is created, so that it cannot fail later. What it looks like is made by ``prepare.slate``.
+
+In a title or a text ``{clock ZONE}`` stands for what the clocks of a time zone show, by the minute; ``{clock}`` for UTC.
 """
 
 import hashlib
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Self
@@ -18,6 +21,7 @@ MAX_TITLE_CHARS, MAX_TEXT_CHARS = 100, 200
 MAX_SIDE = 4096
 CLIP_SCHEMES = frozenset(("file", "http", "https"))
 _COLOR = re.compile("#[0-9a-fA-F]{6}")
+_CLOCK = re.compile(r"\{clock(?: ([\w+/-]{1,64}))?\}", re.ASCII)
 
 
 class SlateKind(StrEnum):
@@ -33,6 +37,10 @@ class SlateKind(StrEnum):
     CLIP = "clip"
     #: The last keyframe that was on air; before there was one, the card.
     LAST_FRAME = "last_frame"
+
+
+#: Those on which words are written.
+_CARDS = (SlateKind.CARD, SlateKind.LAST_FRAME)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +81,20 @@ class Slate:
 
     def of_task(self, title: str) -> Self:
         """The same; a card on which nothing is written has the title of its task."""
-        has_card = self.kind in (SlateKind.CARD, SlateKind.LAST_FRAME)
-        if not has_card or self.title or self.text:
+        if self.kind not in _CARDS or self.title or self.text:
             return self
         return replace(self, title="".join(filter(str.isprintable, title))[:MAX_TITLE_CHARS])
+
+    @property
+    def zones(self) -> list[tuple[str, str]]:
+        """The parts that have a clock, and of which time zone each is."""
+        words = (("slate.title", self.title), ("slate.text", self.text)) if self.kind in _CARDS else ()
+        return [(name, found[1] or "UTC") for name, text in words for found in _CLOCK.finditer(text)]
+
+    def with_clocks(self, show: Callable[[str], str]) -> Self:
+        """The same, with what ``show`` gives for the time zone of each clock."""
+        title, text = (_CLOCK.sub(lambda found: show(found[1] or "UTC"), words) for words in (self.title, self.text))
+        return replace(self, title=title.strip(), text=text.strip())
 
     @property
     def key(self) -> str:

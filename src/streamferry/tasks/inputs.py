@@ -32,7 +32,7 @@ from streamferry.tasks.destinations import as_shown
 from streamferry.tasks.errors import InvalidField
 from streamferry.tasks.model import TaskInput, TaskItem, TaskKind, TaskSpec
 from streamferry.tasks.options import Cleared, OptionsDraft, decide_options
-from streamferry.tasks.series import Window
+from streamferry.tasks.series import Window, read_zone
 
 #: Of the picture of a slate, which is kept in the task's own row.
 MAX_SLATE_PICTURE_BYTES = 256 << 10
@@ -169,7 +169,7 @@ def decide_slate(given: SlateDraft, present: Slate | None, rules: AddressRules) 
         clip = checks.read_source("slate.clip", given.clip, TaskKind.VOD, rules)
     default = base or Slate(SlateKind.CARD)
     try:
-        return Slate(
+        made = Slate(
             kind,
             default.title if given.title is None else given.title,
             default.text if given.text is None else given.text,
@@ -179,6 +179,9 @@ def decide_slate(given: SlateDraft, present: Slate | None, rules: AddressRules) 
         )
     except InvalidPart as error:
         raise InvalidField(error.name, error.why) from None
+    for field, zone in made.zones:
+        read_zone(field, zone)
+    return made
 
 
 def _read_picture(text: str) -> bytes:

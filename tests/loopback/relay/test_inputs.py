@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -380,6 +381,55 @@ async def test_the_slate_is_made_before_it_is_needed_and_there_within_a_second(
     a_second = spec.visits / RING_S
     assert max(waited) < a_second
     assert len(destination.publishes) == 1
+
+
+async def test_a_card_with_a_clock_shows_the_time_while_it_is_on_air(
+    relays, cameras: Cameras, destination: Destination, monkeypatch: Any
+) -> None:
+    """One clip a minute, made a little before that begins and shown then, in the session that is open; off the air it
+    is made once, without the time."""
+    now, made = [datetime(2026, 5, 1, 11, 59, 30, tzinfo=UTC)], list[str]()
+    make = slate.slate_clip
+
+    async def noted(wanted: Slate, canvas: Canvas, root: Path) -> MediaUrl:
+        made.append(wanted.text)
+        return await make(wanted, canvas, root)
+
+    small = Canvas(Form(VideoForm("h264", 64, 36), AudioForm("aac", 44100, 2)))
+    monkeypatch.setattr(slate, "canvas_of", lambda timeline: small)
+    monkeypatch.setattr(slate, "slate_clip", noted)
+    monkeypatch.setattr(slate, "wall_clock", lambda: now[0])
+    first = await cameras.add()
+    card = Slate(title="Back soon", text="It is {clock Europe/Berlin}")
+    spec = replace(RelaySpec.live(first.url(), destination.url()), slate=card, switching=RULES)
+    relay = relays.host.start(spec)
+    switches: list[Switch] = []
+    relay.watch_switches(switches.append)
+    await until("the camera", lambda: destination.publishes and len(destination.publishes[0].frames(VIDEO)) > 10)
+    publish = destination.publishes[0]
+    await until("the slate", lambda: relay._run._source._inputs._slate.is_open)
+    shows = relay._run._source._inputs._slate.input
+    assert made == ["It is"]
+    clip = shows._clip
+    relay.update(replace(spec, pinned=SLATE))
+    for seconds, text, is_due in ((0, "13:59", True), (28, "14:00", False), (30, "14:00", True), (88, "14:01", False)):
+        now[0] = datetime(2026, 5, 1, 11, 59, 30, tzinfo=UTC) + timedelta(seconds=seconds)
+        await until(text, lambda text=text: made[-1] == f"It is {text}")
+        if is_due:
+            await until("another clip", lambda clip=clip: shows._clip is not clip)
+            clip = shows._clip
+        else:
+            await until("the next clip", lambda: shows._next is not None and shows._next[0].is_open)
+        count = len(publish.frames(VIDEO))
+        await until("some of it", lambda count=count: len(publish.frames(VIDEO)) > count + 10)
+        assert shows._clip is clip
+    relay.update(spec)
+    await until("the camera", lambda: shown(publish) == [0, -1, 0])
+    await relay.stop()
+    assert [str(one.after) for one in switches] == ["slate", "input 0"]
+    assert made[:4] == ["It is", "It is 13:59", "It is 14:00", "It is 14:01"]
+    assert len(destination.publishes) == 1
+    assert_unbroken(publish)
 
 
 def has_laid(feed: LiveFeed | WatchedFeed) -> bool:

@@ -52,6 +52,8 @@ class RunSlate:
         if self.input is None:
             return
         self.input.visit(now)
+        if self.input.has_next and self._program.shown is self.input:
+            self._program.show(self.input, now)
         outgoing = self._outgoing
         if outgoing is not None and self._program.shown is outgoing:
             if not self.input.is_open:

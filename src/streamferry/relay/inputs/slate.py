@@ -2,10 +2,15 @@
 
 Until something has been on air it has a form of its own (``prepare.slate``). When the form on air changes another is
 made, which takes the place of the first unless that is on air just then.
+
+A card with a clock has one clip for each minute, and only while it is on air: it begins without the time, which comes a
+moment later.
 """
 
 import asyncio
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from streamferry.media.errors import MediaError
 from streamferry.media.slate import Slate, SlateKind
@@ -29,7 +34,23 @@ from streamferry.wire.codecs import avc_frame_rate, parse_sound, parse_video_hea
 
 # How often it is looked whether the form on air has changed.
 _LOOK_S = 1.0
+# So long before its minute a card with a clock is made: twice what that takes of a core, and a look.
+_AHEAD_S = 3.0
+_MINUTE = timedelta(minutes=1)
 _VIDEO_NAMES = {"avc1": "h264", "hvc1": "hevc"}
+
+
+def wall_clock() -> datetime:
+    """Now."""
+    return datetime.now(UTC)
+
+
+def _time_in(zone: str, at: datetime) -> str:
+    """What clocks show there; of a zone that this machine does not know, in UTC."""
+    try:
+        return f"{at.astimezone(ZoneInfo(zone)):%H:%M}"
+    except (ValueError, OSError, KeyError):
+        return f"{at:%H:%M} UTC"
 
 
 class SlateInput:
@@ -57,6 +78,8 @@ class SlateInput:
         self._store = store
         self._run_form = run_form
         self._clip: ListInput | None = None
+        # What takes its place while it is on air, and when.
+        self._next: tuple[ListInput, datetime] | None = None
         self._is_shown = False
         #: What was on air last, if that is to be held.
         self.held = HeldPicture(flow.timeline) if slate.kind is SlateKind.LAST_FRAME else None
@@ -84,9 +107,18 @@ class SlateInput:
         if self._clip is not None:
             self._clip.visit(now)
 
+    @property
+    def has_next(self) -> bool:
+        """Whether it is time to show it anew: another minute has begun."""
+        if self._next is None or not self._slate.zones:
+            return False
+        return self._next[0].is_open and wall_clock() >= self._next[1]
+
     def take(self, now: float, *, goes_on: bool) -> LiveFeed:
         """See ``RunningInput``."""
         self._is_shown = True
+        if self.has_next and self._next is not None:
+            self._clip, self._next = self._next[0], None
         if self.held is not None and self.held.is_there:
             return LiveFeed(self.held.inlet(now), self._flow.timeline, self._scratch, now)
         assert self._clip is not None
@@ -105,19 +137,21 @@ class SlateInput:
             self._clip.lose(error)
 
     async def keep(self) -> None:
-        """Make it for one form on air after another."""
-        made_for: Canvas | None = None
+        """Make it for one form on air after another, and for one minute after another where it has a clock."""
+        made_for: tuple[Canvas, Slate] | None = None
         backoff = Backoff()
         async with asyncio.TaskGroup() as group:
             playing: asyncio.Task[None] | None = None
             while True:
-                canvas = self._brought(canvas_of(self._flow.timeline) or made_for or Canvas())
-                # A frame rate that is only measured is never twice the same.
-                if self._is_shown or (made_for is not None and canvas.form == made_for.form):
+                slate, due = self._slate_now()
+                canvas = self._brought(canvas_of(self._flow.timeline) or (made_for[0] if made_for else Canvas()))
+                if made_for is not None and self._is_made(made_for, canvas, slate):
                     await asyncio.sleep(_LOOK_S)
                     continue
+                if self._is_shown and made_for is not None:
+                    canvas = made_for[0]
                 try:
-                    clip = await self._open(canvas)
+                    clip = await self._open(canvas, slate)
                 except MediaError as error:
                     self.error = error
                     self._context.log.warning("the slate cannot be made: %s", error)
@@ -128,22 +162,52 @@ class SlateInput:
                 clip.want(True)
                 if self._clip is None:
                     self._clip = clip
-                else:
-                    while not clip.is_open or self._is_shown:  # noqa: ASYNC110 - until it may take its place
-                        await asyncio.sleep(_LOOK_S)
-                    self._clip = clip
+                elif not await self._replace(clip, due):
+                    task.cancel()
+                    continue
                 if playing is not None:
                     playing.cancel()
-                playing, made_for = task, canvas
+                playing, made_for = task, (canvas, slate)
+
+    def _slate_now(self) -> tuple[Slate, datetime]:
+        """What it looks like, and from when on; made a little before its minute."""
+        at = wall_clock()
+        if not self._slate.zones:
+            return self._slate, at
+        if not self._is_shown:
+            return self._slate.with_clocks(lambda zone: ""), at
+        due = (at + timedelta(seconds=_AHEAD_S)).replace(second=0, microsecond=0)
+        return self._slate.with_clocks(lambda zone: _time_in(zone, due)), due
+
+    def _is_made(self, made_for: tuple[Canvas, Slate], canvas: Canvas, slate: Slate) -> bool:
+        """Whether what is there is of that form, and looks like that."""
+        if self._is_shown:
+            return slate == made_for[1] or not self._slate.zones or (self.held is not None and self.held.is_there)
+        # A frame rate that is only measured is never twice the same.
+        return canvas.form == made_for[0].form and slate == made_for[1]
+
+    async def _replace(self, clip: ListInput, due: datetime) -> bool:
+        """Let it be the clip: when it is due while the slate is on air, else as soon as it is open. Gives whether it is; if
+        not, its minute is over."""
+        self._next = clip, due
+        while self._next is not None:
+            if not self._is_shown and clip.is_open:
+                self._clip, self._next = clip, None
+            elif self._slate.zones and wall_clock() >= due + _MINUTE:
+                self._next = None
+                return False
+            else:
+                await asyncio.sleep(_LOOK_S)
+        return True
 
     def _brought(self, canvas: Canvas) -> Canvas:
         """Into the form that all inputs are brought into."""
         form = self._run_form.form
         return canvas if form is None else replace(canvas, form=Form(form.video, form.audio or canvas.form.audio))
 
-    async def _open(self, canvas: Canvas) -> ListInput:
+    async def _open(self, canvas: Canvas, slate: Slate) -> ListInput:
         """Raises MediaError."""
-        slate, context = self._slate, self._context
+        context = self._context
         folders = None
         if slate.kind is SlateKind.CLIP and slate.clip is not None:
             url = slate.clip

@@ -45,6 +45,7 @@ class SlateEditor:
                     write = partial(setattr, values, name)
                     words = fields.text(f"slate.{name}", t(f"form.slate_{name}"), getattr(values, name), write)
                     words.props(f"maxlength={most}")
+                words.props["hint"] = t("form.slate_clock", zone=str(self._who.preferences.zone))
             if values.has_color:
                 write = partial(setattr, values, "color")
                 fields.text("slate.color", t("form.slate_color"), values.color, write).props("type=color stack-label")

@@ -187,6 +187,7 @@ async def test_the_input_that_was_asked_for_by_hand_is_the_same_after_an_edit(re
         ({"slate": {"color": "red"}}, "slate.color"),
         ({"switching": {"switch_after_s": 0.1}}, "switching.switch_after_s"),
         ({"switching": {"return_after_s": -1}}, "switching.return_after_s"),
+        ({"slate": {"text": "It is {clock Moon/Base}"}}, "slate.text"),
         ({"switching": {"normalize": "1281x720"}}, "switching.normalize"),
         ({"switching": {"normalize": ""}}, "switching.normalize"),
     ],

@@ -162,6 +162,10 @@ TEXTS = {
     "form.silent_threshold": ("Quieter than: dBFS", "低于：dBFS"),
     "form.slate": ("Slate, shown while no input can be", "垫片（所有输入均不可用时显示）"),
     "form.slate_between": ("The slate between the windows, without an end", "时段之间播放垫片，不结束推流"),
+    "form.slate_clock": (
+        "{{clock {zone}}} shows the time. Without words: the title of the task.",
+        "{{clock {zone}}} 显示时间。不填文字时显示任务标题。",
+    ),
     "form.slate_color": ("Colour", "颜色"),
     "form.slate_text": ("Text below", "垫片说明"),
     "form.slate_title": ("Title on it", "垫片标题"),

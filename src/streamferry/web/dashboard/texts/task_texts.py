@@ -127,7 +127,7 @@ TEXTS = {
     "insert.add_it": ("Insert", "插播"),
     "insert.added": ("It will be played.", "将会播放。"),
     "insert.at": ("At", "播出时间"),
-    "insert.at_hint": ("At most 7 days from now. Times are in {zone}.", "不超过 7 天。时区：{zone}。"),
+    "insert.at_hint": ("At most 7 days from now. Times are in {zone}.", "距现在不超过 7 天。时区：{zone}。"),
     "insert.cancel": ("Do not play {name}", "取消插播 {name}"),
     "insert.canceled": ("It will not be played.", "已取消插播。"),
     "insert.due": ("as soon as it is ready", "就绪后立即播放"),
