@@ -1,4 +1,4 @@
-"""Several destinations of a task on its page: seen, switched, added and taken away while it is on air; and the slate."""
+"""Several destinations of a task on its page: seen, switched, added and taken away on air; and its slate."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta

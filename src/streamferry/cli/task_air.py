@@ -50,7 +50,10 @@ _OPTIONS: dict[str, Any] = {
         ),
     ],
     "slate_text": Annotated[
-        str | None, typer.Option("--slate-text", show_default=False, help="Text below the title of the card; {clock ZONE} shows the time.")
+        str | None,
+        typer.Option(
+            "--slate-text", show_default=False, help="Text below the title of the card; {clock ZONE} shows the time."
+        ),
     ],
     "switch_after": Annotated[
         float | None,

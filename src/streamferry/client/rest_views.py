@@ -139,42 +139,42 @@ class Trouble(TypedDict):
 class Found(TypedDict):
     """What is wrong with the content that is sent."""
 
-    fault: Literal["black", "frozen", "silent", "low_bitrate", "keyframes_far_apart"]
-    since_at: str
     reason: str
     reason_code: str
     reason_params: dict[str, Any]
+    fault: Literal["black", "frozen", "silent", "low_bitrate", "keyframes_far_apart"]
+    since_at: str
 
 
 class Unseen(TypedDict):
-    """What of the content is to be watched and cannot be."""
+    """What of the content is to be watched and cannot be: nothing is known of it, and nothing is found."""
 
-    sense: Literal["picture", "sound"]
-    since_at: str
     reason: str
     reason_code: str
     reason_params: dict[str, Any]
+    sense: Literal["picture", "sound"]
+    since_at: str
 
 
 class Unready(TypedDict):
     """An input that is not on air and could not be shown now, though it is tried."""
 
-    input: int | Literal["slate"]
     reason: str
     reason_code: str
     reason_params: dict[str, Any]
+    input: int | Literal["slate"]
 
 
 class OnAir(TypedDict):
     """What is on air, of a task with further inputs or a slate."""
 
+    reason: str
+    reason_code: str
+    reason_params: dict[str, Any]
     shown: Literal["input", "slate", "insert"]
     input: int | None
     file: str
     since_at: str
-    reason: str
-    reason_code: str
-    reason_params: dict[str, Any]
 
 
 class Run(TypedDict):

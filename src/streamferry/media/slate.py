@@ -2,7 +2,8 @@
 
 Checked when it is created, so that it cannot fail later. What it looks like is made by ``prepare.slate``.
 
-In a title or a text ``{clock ZONE}`` stands for what the clocks of a time zone show, by the minute; ``{clock}`` for UTC.
+In a title or a text ``{clock ZONE}`` stands for what the clocks of a time zone show, by the minute, and ``{clock}`` for
+UTC.
 """
 
 import hashlib

@@ -116,7 +116,7 @@ class SrtSession(RemuxSession):
     async def _wait_until_handed_on(self) -> None:
         clock = asyncio.get_running_loop()
         kept_s = min(self._sender.peer_latency_s, MOST_LATENCY_S) + _LATE_S
-        while self._sender.is_connected and clock.time() < self._sent_at + kept_s:
+        while self._sender.is_connected and clock.time() < self._sent_at + kept_s:  # noqa: ASYNC110 - as above
             await asyncio.sleep(_POLL_S)
 
     def abort(self) -> None:

@@ -6,7 +6,16 @@ the reader's language; no sentence is ever parsed. To add a reason, add it to th
 
 from streamferry.reasons.code import LANGUAGES, ReasonCode
 from streamferry.reasons.codes import Code
-from streamferry.reasons.reason import NOT_TOLD, InvalidPart, InvalidValue, Reason, Reasoned, Value, said_field, sentence
+from streamferry.reasons.reason import (
+    NOT_TOLD,
+    InvalidPart,
+    InvalidValue,
+    Reason,
+    Reasoned,
+    Value,
+    said_field,
+    sentence,
+)
 from streamferry.reasons.system import said_by, system_reason
 
 __all__ = [

@@ -35,8 +35,8 @@ from streamferry.source.shared import SharedPulls
 
 _log = logging.getLogger("streamferry.relay")
 
-#: A relay that was asked to stop gets this long to close its sessions properly; then it is aborted. The longest is the end
-#: of an SRT session (``push.srt``): 2 s for what is not acknowledged, and 8 s of latency.
+#: A relay that was asked to stop gets this long to close its sessions properly; then it is aborted. The longest is the
+#: end of an SRT session (``push.srt``): 2 s for what is not acknowledged, and 8 s of latency.
 STOP_S = 12.0
 
 

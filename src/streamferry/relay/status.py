@@ -138,8 +138,8 @@ class Unseen:
 
 @dataclass(frozen=True, slots=True)
 class Unready:
-    """An input that is not on the air and could not be shown now, though it is tried, and why. ``which``: its number; -1:
-    the slate."""
+    """An input that is not on the air and could not be shown now, though it is tried, and why. ``which``: its number;
+    -1: the slate."""
 
     which: int
     why: Reason

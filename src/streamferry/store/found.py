@@ -1,5 +1,5 @@
-"""What is wrong with the content, what of it cannot be watched, and which inputs could not be shown, as cells of a run row:
-JSON, null where nothing is, or nobody runs the task.
+"""What is wrong with the content, what of it cannot be watched, and which inputs could not be shown, as cells of a run
+row: JSON, null where nothing is, or nobody runs the task.
 """
 
 import json

@@ -237,7 +237,7 @@ async def test_a_backup_and_a_slate_that_are_not_there_are_told_before_they_are_
     )
     running = relays.start_spec(spec)
     await until("both", lambda: [one.which for one in running.status.unready] == [1, SLATE])
-    assert any([one.which for one in told.unready] == [1, SLATE] for told in running.told)
+    await until("that it is told", lambda: any(len(told.unready) == 2 for told in running.told))
     backup, slate = running.status.unready
     assert backup.why.code.startswith(("peer.", "source."))
     assert "slate.mp4" in str(slate.why)

@@ -114,3 +114,26 @@ def test_pictures_differ_by_the_part_that_differs_most_or_by_all():
     # Grain: each pixel by 1 % or so.
     grain = bytes(128 + (at * 7 % 5) for at in range(PIXELS))
     assert difference(GREY, grain) > 1
+
+
+@pytest.mark.parametrize(
+    ("pictures", "stood_s", "since"),
+    [
+        ([130, 128], 2.0, -2),
+        ([130, 128], 0.0, 4),
+        ([140, 128], 2.0, 2),
+        ([132, 130, 128], 2.0, 6),
+        ([130, 130, 128], 2.0, 6),
+        ([130, 128] * 20, 2.0, None),
+    ],
+)
+def test_a_picture_that_has_just_begun_to_stand_is_the_first_of_those_that_stay(pictures, stood_s, since):
+    """Though its grain is coded otherwise later: by the frames before it, if they say that nothing changes. The grain
+    of a camera that differs at each look is never a picture that stands."""
+    judge = Judge(Watch(frozen=DEFAULTS.frozen))
+    shown = pictures if since is None else [*pictures, *[pictures[-1]] * 10]
+    for number, brightness in enumerate(shown):
+        judge.note_picture(4.0 * number, bytes([brightness]) * PIXELS, stood_s=stood_s)
+    last = 4.0 * (len(shown) - 1)
+    found = [one.since for one in judge.findings(max(last, 100.0))]
+    assert found == ([] if since is None else [since])

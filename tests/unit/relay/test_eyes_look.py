@@ -1,5 +1,7 @@
 """What a look takes of a stream: the newest that there is when it ends."""
 
+import pytest
+
 from streamferry.media.tag import AUDIO, FRAME, KEYFRAME, SEQUENCE_HEADER, VIDEO, LaidTag
 from streamferry.relay.eyes.look import SOUND_FRAMES, Look, Seen
 
@@ -70,3 +72,22 @@ def test_a_sound_that_is_too_large_is_not_copied() -> None:
         if ended:
             break
     assert ended[0].sounds == ()
+
+
+@pytest.mark.parametrize(
+    ("frame_bytes", "frames", "stood_s"), [(40, 10, 0.96), (40, 3, 0.96), (40, 2, 0.0), (400, 10, 0.0)]
+)
+def test_frames_that_repeat_the_one_before_say_that_nothing_changes(
+    frame_bytes: int, frames: int, stood_s: float
+) -> None:
+    """Some of them, of a hundredth of their keyframe at most; what comes after it says nothing of it."""
+    ended: list[Seen] = []
+    look = Look(HEADERS, ended.append, lambda _: None, None)
+    for at in range(1, frames + 1):
+        look.take([(VIDEO, 40 * at, b"\x27\1\0\0\0" + bytes(frame_bytes), FRAME)])
+    look.take([(VIDEO, 1_000, b"\x17\1\0\0\0" + bytes(5_000), KEYFRAME)])
+    for at in range(1_000, 2_000, 20):
+        look.take([(VIDEO, at, b"\x27\1\0\0\0" + bytes(4_000), FRAME), (AUDIO, at, b"\xaf\1", FRAME)])
+        if ended:
+            break
+    assert ended[0].stood_s == stood_s

@@ -22,6 +22,10 @@ WIDTH, HEIGHT = 96, 54
 _TILE = 6
 #: Pixels up to this are black: fades and codecs leave no pure zero. A street at night has 10 and more where it is dark.
 _BLACK = bytes(range(9))
+#: When a picture begins to stand, an encoder spends more on each keyframe than on the one before, for some of them: one
+#: that stood already, by the frames before it, and differs by so many times the threshold, is the first of those that
+#: stay.
+_SETTLING = 2.0
 #: Without an observation for so long nothing is known any more. Keyframes may be 65 s apart, and a stream that could
 #: not be decoded once is left alone for a minute: neither ends a fault.
 STALE_S = 150.0
@@ -129,13 +133,15 @@ class _Run:
 class Judge:
     """That of one stream. Times are monotonic."""
 
-    __slots__ = ("_anchor", "_runs", "noted_at", "watch")
+    __slots__ = ("_anchor", "_anchor_stands", "_runs", "noted_at", "watch")
 
     def __init__(self, watch: Watch) -> None:
         self.watch = watch
         self._runs: dict[ContentFault, _Run] = {}
         # The first of the pictures that look the same.
         self._anchor: bytes | None = None
+        # Whether the frames before it said that nothing changes.
+        self._anchor_stands = False
         #: When something was last seen or heard.
         self.noted_at = -inf
 
@@ -160,8 +166,8 @@ class Judge:
         """Whether a fault may soon have lasted long enough."""
         return any(run.count >= 2 for run in self._runs.values())
 
-    def note_picture(self, at: float, picture: bytes) -> None:
-        """A picture of ``WIDTH`` x ``HEIGHT``, one byte for each pixel, was sent."""
+    def note_picture(self, at: float, picture: bytes, *, stood_s: float = 0.0) -> None:
+        """A picture of ``WIDTH`` x ``HEIGHT``, one byte for each pixel, was sent. ``stood_s``: see ``look.Seen``."""
         self.noted_at = at
         if (rule := self.watch.black) is not None:
             share = 1 - len(picture.translate(None, _BLACK)) / len(picture)
@@ -175,11 +181,15 @@ class Judge:
         if (rule := self.watch.frozen) is not None:
             percent = inf if self._anchor is None else difference(self._anchor, picture)
             is_same = percent <= rule.threshold
-            if not is_same:
-                # It may be the first of pictures that stay.
-                self._anchor, percent = picture, 0.0
-                self._runs.pop(ContentFault.FROZEN, None)
-            self._note(ContentFault.FROZEN, at, percent, is_bad=True)
+            if is_same:
+                self._note(ContentFault.FROZEN, at, percent, is_bad=True)
+                return
+            # It may be the first of pictures that stay.
+            first, is_near = self._runs.get(ContentFault.FROZEN), percent <= _SETTLING * rule.threshold
+            settles = self._anchor_stands and is_near and first is not None and first.count == 1
+            since = first.since if first is not None and settles else at - stood_s
+            self._anchor, self._anchor_stands = picture, stood_s > 0 and not settles
+            self._runs[ContentFault.FROZEN] = _Run(since, at, 1, 0.0)
 
     def note_level(self, at: float, dbfs: float) -> None:
         """Sound was sent that is as loud; -inf: none at all."""

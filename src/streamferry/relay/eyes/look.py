@@ -17,6 +17,9 @@ SOUND_FRAMES = 12
 NO_SOUND_MS = 1_500
 #: A look ends without what has not come in so long.
 MOST_MS = 65_000
+#: So many frames before a keyframe, of which the mean is at most such a part of it, say that nothing changes: one that
+#: repeats the frame before has some ten bytes a slice.
+_LEAST_FRAMES, _STILL_PART = 3, 100
 #: A keyframe that is larger is not copied: more than 8K streams have.
 _MOST_BYTES = 8 << 20
 #: The same of a frame of sound: AAC of 48 channels has less.
@@ -26,12 +29,13 @@ _MOST_SOUND_BYTES = 64 << 10
 @dataclass(slots=True)
 class Seen:
     """What a look has found, of the first track of each type. ``headers``: by type of tag. No sound although there are
-    pictures: ``is_mute``."""
+    pictures: ``is_mute``. ``stood_s``: for so long before the keyframe its frames say that nothing changes."""
 
     headers: dict[int, bytes]
     keyframe: bytes | None = None
     sounds: Sequence[bytes] = ()
     is_mute: bool = False
+    stood_s: float = 0.0
 
 
 class Look:
@@ -42,6 +46,9 @@ class Look:
 
     __slots__ = (
         "_began_ms",
+        "_frame_bytes",
+        "_frames",
+        "_frames_ms",
         "_keyframe_ms",
         "_on_end",
         "_on_gap",
@@ -70,6 +77,8 @@ class Look:
         self._wants_gaps_from_ms = None if wants_gaps_from_s is None else wants_gaps_from_s * 1000
         self._began_ms: int | None = None
         self._keyframe_ms: int | None = None
+        # Of the frames before the first keyframe.
+        self._frames = self._frame_bytes = self._frames_ms = 0
         self._sound_ms = 0
         # Whether the next keyframe is waited for, to measure.
         self._wants_next = False
@@ -90,6 +99,10 @@ class Look:
                 self._note_sound(dts_ms, body)
             elif kind != FRAME:
                 self._note_keyframe(dts_ms, body)
+            elif self._keyframe_ms is None:
+                self._frames_ms = self._frames_ms if self._frames else dts_ms
+                self._frames += 1
+                self._frame_bytes += len(body)
         if self._began_ms is not None and now_ms:
             self._judge(now_ms - self._began_ms, now_ms)
 
@@ -118,6 +131,9 @@ class Look:
         if first is None:
             return
         if self._keyframe_ms is None:
+            is_still = self._frame_bytes * _STILL_PART <= len(body) * self._frames
+            if is_still and self._frames >= _LEAST_FRAMES:
+                self._seen.stood_s = (dts_ms - self._frames_ms) / 1000
             wait_ms = dts_ms - self._began_ms
             self._wants_next = self._wants_gaps_from_ms is not None and wait_ms >= self._wants_gaps_from_ms
             if not self._wants_next:

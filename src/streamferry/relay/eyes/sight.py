@@ -1,8 +1,8 @@
 """Sight: what can be seen and heard of one stream. It has looks decoded, one at a time, and notes what they show.
 
-What cannot be decoded is no fault of the content, but it is told (``unseen``): nothing is known then. One failure says little: a
-keyframe may be damaged, a decoder may have been killed. After a second one in a row it is left alone for a minute.
-Pictures and sound fail apart.
+What cannot be decoded is no fault of the content, but it is told (``unseen``): nothing is known then. One failure says
+little: a keyframe may be damaged, a decoder may have been killed. After a second one in a row it is left alone for a
+minute. Pictures and sound fail apart.
 """
 
 import logging
@@ -103,7 +103,7 @@ class Sight:
             if small is not None:
                 senses[0].note(small.why, self._clock())
                 if small.value is not None:
-                    judge.note_picture(now, small.value)
+                    judge.note_picture(now, small.value, stood_s=seen.stood_s)
             if level is not None:
                 senses[1].note(level.why, self._clock())
                 if level.value is not None:

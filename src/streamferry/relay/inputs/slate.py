@@ -187,8 +187,8 @@ class SlateInput:
         return canvas.form == made_for[0].form and slate == made_for[1]
 
     async def _replace(self, clip: ListInput, due: datetime) -> bool:
-        """Let it be the clip: when it is due while the slate is on air, else as soon as it is open. Gives whether it is; if
-        not, its minute is over."""
+        """Let it be the clip: when it is due while the slate is on air, else as soon as it is open. Gives whether it
+        is; if not, its minute is over."""
         self._next = clip, due
         while self._next is not None:
             if not self._is_shown and clip.is_open:

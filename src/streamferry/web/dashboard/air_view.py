@@ -81,7 +81,7 @@ class AirView:
         asked: Choice = _AUTO if task.pinned is None else task.pinned
         for choice, chip in self._chips.items():
             chip.set_visibility(choice == shown)
-        unready = {one.input: Reason.of_told(one.model_dump()) for one in task.run.unready}
+        unready: dict[Choice, Reason | None] = {one.input: Reason.of_told(one.model_dump()) for one in task.run.unready}
         for choice, label in self._troubles.items():
             why = unready.get(choice)
             label.set_visibility(why is not None)

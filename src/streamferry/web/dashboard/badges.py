@@ -8,8 +8,8 @@ from streamferry.web.views import TaskView
 
 
 def badges_of(task: TaskView, t: Translate) -> list[str]:
-    """What is wrong with its content, or cannot be watched of it; what is on air instead of the source, and which inputs
-    could not be; destinations that get nothing."""
+    """What is wrong with its content, or cannot be watched of it; what is on air instead of the source, and which
+    inputs could not be; destinations that get nothing."""
     if state_of(task) is not State.STREAMING:
         return []
     told = [t(f"content.{one.fault}") for one in found_in(task)]

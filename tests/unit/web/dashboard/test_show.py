@@ -170,10 +170,18 @@ def test_a_list_tells_what_is_not_as_it_should_be_though_it_streams(
     one = one.model_copy(
         update={
             "destinations": ends,
-            "run": one.run.model_copy(update={"on_air": on_air, "found": [black], "unseen": [unseen], "unready": [late]}),
+            "run": one.run.model_copy(
+                update={"on_air": on_air, "found": [black], "unseen": [unseen], "unready": [late]}
+            ),
         }
     )
-    told = ["Black picture", "Sound not watched", *filter(None, [english]), "Not ready: The slate", "2 of 3 destinations get nothing"]
+    told = [
+        "Black picture",
+        "Sound not watched",
+        *filter(None, [english]),
+        "Not ready: The slate",
+        "2 of 3 destinations get nothing",
+    ]
     assert badges_of(one, translator("en")) == told
     assert badges_of(one, translator("zh"))[2:-2] == [*filter(None, [chinese])]
     assert badges_of(one.model_copy(update={"status": Status.DISABLED}), translator("en")) == []

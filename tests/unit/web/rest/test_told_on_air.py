@@ -22,9 +22,7 @@ async def test_switches_and_what_is_found_are_told_by_callbacks(rest: Rest, stor
     """From what to what and why; which fault, and that it is over. What cannot be watched, and an
     input that is not there, are shown and no callback."""
     since = datetime.now(UTC)
-    made = await rest.create(
-        callback_url="http://calls.example/", start_at=(since - timedelta(minutes=1)).isoformat()
-    )
+    made = await rest.create(callback_url="http://calls.example/", start_at=(since - timedelta(minutes=1)).isoformat())
     ledger = StoreLedger(store, "w", capacity=5)
     await ledger.register()
     await ledger.poll(0, 5)
