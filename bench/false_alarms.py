@@ -51,8 +51,10 @@ PICTURES = {
     "slow zoom": f"mandelbrot={_SIZE}:start_scale=1:end_scale=0.05:end_pts=4000",
     "crowd": f"life={_SIZE}:seed={{seed}}:ratio=0.2:mold=10:death_color=#203040:life_color=#e0d0a0,gblur=2",
     "scrolling text": f"cellauto={_SIZE}:seed={{seed}}:rule=110",
-    "gradients": f"gradients={_SIZE}:seed={{seed}}:speed=0.005:n=4",
-    "night street": f"gradients={_SIZE}:seed={{seed}}:speed=0.01:n=3,eq=brightness=-0.38:contrast=0.35,"
+    "gradients": f"gradients={_SIZE}:seed={{seed}}:speed=0.005:n=4:c0={{color}}:c1={{color}}:c2={{color}}:c3={{color}}",
+    # Where it is darkest it has some 10 of 255.
+    "night street": f"gradients={_SIZE}:seed={{seed}}:speed=0.01:n=3:c0={{light}}:c1={{light}}:c2={{light}},"
+    "eq=brightness=-0.38:contrast=0.35,"
     "noise=all_seed={seed}:alls=5:allf=t",
     "night, lamps": f"testsrc2={_SIZE},eq=brightness=-0.42:contrast=0.3:saturation=0.4,"
     "noise=all_seed={seed}:alls=3:allf=t",
@@ -81,8 +83,10 @@ PICTURES = {
     "scoreboard": f"color=0x103010:{_SIZE}[field];color=white:s=24x16:r=5[point];"
     "[field][point]overlay=x='20+mod(floor(t)*6,180)':y=20",
 }
-#: Where there is chance in a picture or a sound, it is that of ``{seed}``: a run can be repeated.
+#: Where there is chance in a picture or a sound, it is that of ``{seed}``: a run can be repeated. So it is of colours,
+#: which the generator would take from elsewhere: any, and those that are not dark.
 MOST_SEED = 1 << 31
+LEAST_OF_COLORS = {"{color}": 0, "{light}": 0x70}
 #: Pictures that stand by themselves, and for how many s.
 STANDS_S = {"slides": 25.0, "bullet points": 25.0, "cartoon": 3.0, "scoreboard": 1.0}
 SOUNDS = {
@@ -122,6 +126,10 @@ def stretches(minutes: float, chance: random.Random) -> Iterator[tuple[str, str,
 async def film(picture: str, sound: str, seconds: float, seed: int, path: Path) -> list[Tag]:
     """Those as tags of a live stream."""
     picture, sound = picture.replace("{seed}", str(seed)), sound.replace("{seed}", str(seed))
+    chance = random.Random(seed)
+    for name, least in LEAST_OF_COLORS.items():
+        while name in picture:
+            picture = picture.replace(name, f"0x{bytes(chance.randrange(least, 256) for _ in range(3)).hex()}", 1)
     words = [
         *("ffmpeg", "-y", "-nostdin", "-v", "error", "-filter_complex", f"{picture},format=yuv420p[v];{sound}[a]"),
         *("-map", "[v]", "-map", "[a]", "-t", f"{seconds:.2f}", "-c:v", "libx264", "-preset", "veryfast", "-bf", "2"),
