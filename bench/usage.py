@@ -5,9 +5,12 @@
 The store is filled with sums as ``store.usage_sums`` makes them: hours of every channel, five minutes of the groups,
 of all together and of one channel, minutes of the last two days of these, and a quarter of an hour of every channel
 that has not been summed up. Five minutes and minutes of the other channels are left out: they lie elsewhere in the
-index, and no call here reads them. With ``--whole`` they are there, and nothing is timed: that tells the size of the
-store, which grows by channel, so ask for few. Each call is timed as its action makes it, in the same process, one after the other. Bar: 1 s for the
-slowest of each. Also told: what moving a minute of all channels into the sums takes, which happens once a minute.
+index, and no call here reads them. Each call is timed as its action makes it, in the same process, one after the
+other. Bar: 1 s for the slowest of each. Also told: what moving a minute of all channels into the sums takes, which
+happens once a minute.
+
+With ``--whole`` all of every channel is there, and nothing is timed: that tells the size of the store, which grows by
+channel, so ask for few.
 """
 
 import argparse
