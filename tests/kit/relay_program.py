@@ -34,6 +34,8 @@ class Line:
     reason: str | None
     on_air: str | None
     final: bool
+    #: Only in lines while there is one.
+    unready: tuple[int, ...] = ()
 
 
 def parse_lines(output: str) -> list[Line]:
