@@ -78,3 +78,13 @@ async def set_intent(connection: AsyncConnection, worker_id: str, intent: Intent
         )
     )
     return changed.rowcount > 0
+
+
+async def release_gone(connection: AsyncConnection, prefix: str) -> int:
+    """Let go of workers that were to take no tasks, and have ended, whose names begin so; how many.
+
+    Such a row is kept for the machine that comes back from its repair. These names never come again.
+    """
+    ended = worker.c.lease_ms < 0
+    those = sa.and_(worker.c.id.startswith(prefix, autoescape=True), ended, worker.c.intent != Intent.OPEN.value)
+    return (await connection.execute(worker.update().where(those).values(intent=Intent.OPEN.value))).rowcount

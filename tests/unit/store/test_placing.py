@@ -357,6 +357,25 @@ async def test_a_cordon_outlives_a_machine_that_is_away_for_days(machines: Machi
     assert shown == {"a": Intent.CORDONED, "c": Intent.OPEN}
 
 
+async def test_workers_whose_names_never_come_again_were_listed_for_a_week(machines: Machines) -> None:
+    """Each slot of Ray that had been drained and was gone. One that still runs stays drained, and so do others."""
+    names = ("slot-a-1", "slot-b-2", "slot_c", "edge")
+    for name in names:
+        await machines.start(name)
+        await machines.actions.set_intent(name, Intent.DRAINING)
+    for name in names[1:]:
+        await machines.ledgers[name].leave()
+    async with machines.store.write() as connection:
+        assert await fleet.release_gone(connection, "slot-") == 1
+        assert await fleet.release_gone(connection, "slot-") == 0
+    assert {one.worker_id: one.intent for one in await machines.actions.list_workers()} == {
+        "slot-a-1": Intent.DRAINING,
+        "slot-b-2": Intent.OPEN,
+        "slot_c": Intent.DRAINING,
+        "edge": Intent.DRAINING,
+    }
+
+
 @pytest.mark.parametrize("intent", [Intent.CORDONED, Intent.DRAINING])
 async def test_a_worker_that_is_emptied_takes_not_even_what_it_has_chosen(
     machines: Machines, monkeypatch: pytest.MonkeyPatch, intent: Intent
