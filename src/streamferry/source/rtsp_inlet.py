@@ -52,6 +52,7 @@ class RtspInlet:
         self._playing = playing
         self._clock = asyncio.get_running_loop().time
         self._began_at = self._clock()
+        self._is_udp = link.is_udp
         self._unsent = b""
         self._keeps_by = "GET_PARAMETER"
         if link.methods and "GET_PARAMETER" not in link.methods:
@@ -121,7 +122,7 @@ class RtspInlet:
                     or time.perf_counter() - began_at > SLOW_PULL_S
                 ):
                     break
-            if link.is_udp:
+            if self._is_udp:
                 received += self._receive_datagrams(scratch, now)
             if self._encoder is not None:
                 self._encoder.work(scratch, playing.tags)

@@ -8,8 +8,6 @@ or set it, and servers start one for each track.
 Specification: RFC 3550, 5.1 (timestamp), 6.4.1 (sender reports).
 """
 
-from streamferry.wire.rtsp.rtp import RtpClock
-
 TICKS = 90_000
 #: Arrival is right within a GOP that a server keeps for those who come. Reports that contradict it more are wrong.
 MAX_OFFSET_S = 6.0
@@ -27,9 +25,9 @@ class TrackClock:
 
     def __init__(self, rate_hz: int) -> None:
         self.rate_hz = rate_hz
-        self._wrap = RtpClock()
         #: A stamp, and where it lies; None before the first packet.
         self._zero: tuple[int, float] | None = None
+        #: The last stamp, on a clock without wraps.
         self._last = 0
         self._last_at = 0.0
         self._shift = self._target = 0.0
@@ -40,17 +38,19 @@ class TrackClock:
 
     def ticks(self, stamp: int, now: float) -> int:
         """Where a stamp of 32 bits lies; ``now``: when its packet came, in s since the session began."""
-        whole = self._wrap.unwrap(stamp)
-        if self._zero is not None and abs((whole - self._last) / self.rate_hz - (now - self._last_at)) > _BREAK_S:
+        last = self._last
+        step = (stamp - last + 0x80000000 & 0xFFFFFFFF) - 0x80000000
+        if self._zero is not None and abs(step / self.rate_hz - (now - self._last_at)) > _BREAK_S:
             self.restart()
+        whole = self._last = last + step
         if self._zero is None:
             self._zero = whole, (now + _START_S) * TICKS
             if self._early_report is not None:
                 self.report(*self._early_report)
         elif self._shift != self._target:
-            most = abs(whole - self._last) * TICKS / self.rate_hz * _SLEW
+            most = abs(step) * TICKS / self.rate_hz * _SLEW
             self._shift += max(-most, min(self._target - self._shift, most))
-        self._last, self._last_at, self._has_given = whole, now, True
+        self._last_at, self._has_given = now, True
         zero, at = self._zero
         return int(at + (whole - zero) * TICKS / self.rate_hz + self._shift)
 
@@ -70,7 +70,8 @@ class TrackClock:
             self._early_report = seconds, stamp
             return True
         self._early_report = None
-        day = seconds - self._wrap.near(stamp) / self.rate_hz
+        near = self._last + (stamp - self._last + 0x80000000 & 0xFFFFFFFF) - 0x80000000
+        day = seconds - near / self.rate_hz
         was, self._day = self._day, day
         return was is None or abs(day - was) < _CLOCK_SET_S
 

@@ -104,10 +104,13 @@ class UnitReader:
         part_at = _PAYLOAD_AT + self._fragment_head_bytes
         channel, source = PACKET << 24 | data[at + 1] << 16, receiver.source or 0
         mine = (self.stamp or 0) << 32 | source
+        # What a packet is of that goes on with a unit.
+        goes_on = mine if fragment and not is_over else -1
         first = PLAIN << 24 | receiver.payload_type << 16 | receiver.highest + 1 & 0xFFFF
         # Reports have the second bytes of some types with the marker (RFC 5761).
         marker = 0 if receiver.payload_type | 0x80 in REPORT_TYPES else _MARKER
-        expected = first
+        # What the present access unit has taken of ``left`` lies from here on, in packets from this one on.
+        expected, begun_at, begun = first, at, first
         for expected in range(first, (first | 0xFFFF) + 1):
             if at + _LOOK_BYTES > size:
                 break
@@ -117,9 +120,8 @@ class UnitReader:
             if not _LEAST_BYTES <= length < 0x10000 or end > size:
                 break
             kind &= mask
-            if kind == part_code and order == expected and whose == mine and fragment and not is_over:
+            if whose == goes_on and order == expected and kind == part_code:
                 fragment.append(data[at + part_at : end])
-                left -= end - at - part_at + _PIECE_BYTES
                 at = end
                 continue
             if not is_sure or (order != expected and order != expected + marker) or len(units) >= _MAX_UNITS:
@@ -131,17 +133,16 @@ class UnitReader:
                 receiver.note_stamp(whose >> 32, now)
             elif is_over:
                 break
-            if kind == begin_code and not fragment and order == expected:
+            if kind == begin_code and goes_on < 0 and order == expected:
                 fragment += self._head_of_unit(data, at + _PAYLOAD_AT), data[at + part_at : end]
-                left -= end - at - part_at + _PIECE_BYTES
-            elif kind == end_code and fragment:
+                goes_on = mine
+            elif kind == end_code and goes_on >= 0:
                 fragment.append(data[at + part_at : end])
                 units.append(b"".join(fragment))
                 fragment.clear()
-                left -= end - at - part_at + _PIECE_BYTES
-            elif not fragment and self._is_unit[data[at + _PAYLOAD_AT]]:
+                goes_on = -1
+            elif goes_on < 0 and self._is_unit[data[at + _PAYLOAD_AT]]:
                 units.append(data[at + _PAYLOAD_AT : end])
-                left -= length - HEAD_BYTES + _PIECE_BYTES
             else:
                 break
             at = end
@@ -149,12 +150,13 @@ class UnitReader:
                 self._markers += 1
                 is_over = True
                 self._take(units, mine >> 32, came_at)
-                units, left = [], MAX_PICTURE_BYTES
+                units, left, begun_at, begun = [], MAX_PICTURE_BYTES, at, expected + 1
         else:
             expected += 1
         receiver.highest += expected - first
         self._units, self.stamp, self.has_marker, self._came_at = units, mine >> 32, is_over, came_at
-        self.left_bytes = left
+        # Units that are whole cost a little less.
+        self.left_bytes = left - (at - begun_at) - (expected - begun) * (_PIECE_BYTES - part_at)
         return at
 
     def flush(self) -> None:

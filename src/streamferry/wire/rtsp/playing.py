@@ -43,6 +43,8 @@ class Playing:
         self.tags: list[Tag] = []
         #: Names of tracks that turned out not to be readable.
         self.unsupported = ""
+        #: Whether the server has said of every track that it is over.
+        self.has_ended = False
         self._channels: dict[int, _Channel] = {}
         self._tracks: dict[int, Track] = {}
         self._picture: TrackClock | None = None
@@ -66,11 +68,6 @@ class Playing:
     def channels(self) -> frozenset[int]:
         """All that something may come in."""
         return frozenset(one for number in self._channels for one in (number, number + 1))
-
-    @property
-    def has_ended(self) -> bool:
-        """Whether the server has said of every track that it is over."""
-        return bool(self._channels) and all(channel.has_ended for channel in self._channels.values())
 
     @property
     def has_any(self) -> bool:
@@ -157,6 +154,7 @@ class Playing:
                 self._picture.place_beside(self._sound)
         if source is not None and source in reports.ended:
             channel.has_ended = True
+            self.has_ended = all(one.has_ended for one in self._channels.values())
 
     def reports(self, now: float) -> list[tuple[int, bytes]]:
         """Channels and receiver reports that are due."""

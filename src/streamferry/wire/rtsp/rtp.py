@@ -161,24 +161,3 @@ class RtpReceiver:
             if step < 60.0:
                 self.jitter += (step - self.jitter) / 16
         self._transit = transit
-
-
-class RtpClock:
-    """Stamps of 32 bits on a clock that does not wrap."""
-
-    def __init__(self) -> None:
-        self.last: int | None = None
-
-    def unwrap(self, stamp: int) -> int:
-        """The reading of a stamp that is nearest to the last one."""
-        if self.last is None:
-            self.last = stamp
-        else:
-            self.last += (stamp - self.last + 0x80000000 & 0xFFFFFFFF) - 0x80000000
-        return self.last
-
-    def near(self, stamp: int) -> int:
-        """The same without remembering it."""
-        if self.last is None:
-            return stamp
-        return self.last + (stamp - self.last + 0x80000000 & 0xFFFFFFFF) - 0x80000000

@@ -8,6 +8,7 @@ Specification: RFC 6184, 8.1, and RFC 7798, 7.1 (parameters of H.264 and H.265);
 
 from base64 import b64decode
 from binascii import Error as Base64Error
+from functools import partial
 
 from streamferry.media.tag import AUDIO, Tag
 from streamferry.wire.codecs import UnsupportedCodec
@@ -95,7 +96,7 @@ class PictureTrack(Track):
         self._roles = _AVC_ROLES if self._is_avc else _HEVC_ROLES
         self._pictures = Pictures("h264" if self._is_avc else "hevc")
         step = round(TICKS / media.pictures_a_second) if media.pictures_a_second else 0
-        self._order = PictureOrder(self._lay, step)
+        self._order = PictureOrder(partial(self._pictures.put_units, out=out), step)
         self._sequence = b""
         self._has_begun = False
         self._units: UnitReader = AvcUnits(self._take)
@@ -152,9 +153,6 @@ class PictureTrack(Track):
                 return
             self._has_begun = True
         self._order.take(units, pts)
-
-    def _lay(self, units: list[bytes], pts: int, dts: int) -> None:
-        self._pictures.put_units(units, pts, dts, self.out)
 
 
 class SoundTrack(Track):
