@@ -142,9 +142,9 @@ class Program:
         self.stop()
 
 
-def run_ours(words: Sequence[object]) -> subprocess.CompletedProcess[str]:
-    """A command of ours, as a fork, to its end."""
-    return _FORKS.run([*map(str, words)])
+def run_ours(words: Sequence[object], environment: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """A command of ours, as a fork, to its end. ``environment``: instead of that of the tests."""
+    return _FORKS.run([*map(str, words)], environment=environment)
 
 
 def start_forks() -> None:

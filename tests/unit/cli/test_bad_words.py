@@ -3,7 +3,6 @@
 By a generator, so that what nobody thought of is tried as well.
 """
 
-import contextlib
 import random
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -14,8 +13,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from kit import programs
 from kit.commands import all_commands, environment_with
-from kit.forked import Forks
 from streamferry.cli.commands import app
 from streamferry.cli.guard import explain
 from streamferry.service.assembly import _listen
@@ -160,13 +159,12 @@ def test_an_address_to_listen_on_that_is_none() -> None:
 
 def test_what_runs_refuses_what_it_cannot_use(places: tuple[str, ...], nowhere: dict[str, str]) -> None:
     """In words, with a status that is not 0, and by itself."""
-    with contextlib.closing(Forks("streamferry.cli", "streamferry.service.assembly")) as forks:
-        for words in refusals(places):
-            done = forks.run(words, environment=environment_with(nowhere))
-            assert done.returncode in (1, 2, 3, 5), (words, done.stderr)
-            said = done.stderr + done.stdout
-            assert said, words
-            assert not any(one in said for one in ("Traceback", "mistake of ours", "planted-secret")), (words, said)
+    for words in refusals(places):
+        done = programs.run_ours(words, environment_with(nowhere))
+        assert done.returncode in (1, 2, 3, 5), (words, done.stderr)
+        said = done.stderr + done.stdout
+        assert said, words
+        assert not any(one in said for one in ("Traceback", "mistake of ours", "planted-secret")), (words, said)
 
 
 @pytest.mark.parametrize(
