@@ -286,7 +286,20 @@ def test_packets_may_be_read_where_they_lie(clip_files, seed):
     at_once, one_by_one = (session(clip.description(), is_ordered=is_ordered) for _ in range(2))
     packets = [(channel, bytearray(one.data)) for channel, one in clip.packets()[:600]]
     for at in chance.sample(range(1, len(packets)), chance.choice((0, 3, 30))):
-        what = chance.choice(("lost", "twice", "swapped", "byte", "marker", "short", "long", "report", "other channel"))
+        faults = (
+            "lost",
+            "twice",
+            "swapped",
+            "byte",
+            "marker",
+            "short",
+            "long",
+            "report",
+            "other channel",
+            "part",
+            "unit",
+        )
+        what = chance.choice(faults)
         channel, data = packets[at]
         if what == "lost":
             data.clear()
@@ -302,6 +315,15 @@ def test_packets_may_be_read_where_they_lie(clip_files, seed):
             del data[chance.randrange(20) :]
         elif what == "long":
             data += bytes(chance.choice((1, 3000)))
+        elif what == "part" and len(data) > 14:
+            # Whether a fragment is the first, the last or neither.
+            data[13 if clip.codec == "H264" else 14] ^= chance.choice((0x80, 0x40))
+        elif what == "unit" and data:
+            data[12:] = (b"\x06" if clip.codec == "H264" else b"\x4e\x01") + bytes(20) + b"\x80"
+            if chance.random() < 0.5:
+                # The end of a picture that is damaged.
+                data[1] |= 0x80
+                packets[max(0, at - 2)][1].clear()
         elif what == "report":
             packets[at] = channel, bytearray(clip.video.report(1.0, 1e9))
         else:
