@@ -76,7 +76,7 @@ async def register(
     since_ms, cordoned_since_ms = (sa.literal(now - kept, sa.BigInteger) for kept in (_KEEP_GONE_MS, _KEEP_CORDONED_MS))
     kept_since_ms = sa.case((worker.c.intent == Intent.OPEN.value, since_ms), else_=cordoned_since_ms)
     # Of a lease that ran out and was not ended yet somebody has to free the tasks.
-    is_forgotten = sa.and_(worker.c.lease_ms < 0, -worker.c.lease_ms <= kept_since_ms)
+    is_forgotten = sa.and_(sa.func.abs(worker.c.lease_ms) <= kept_since_ms, sa.not_(_HOLDS_TASKS))
     await connection.execute(worker.delete().where(sa.or_(worker.c.id == worker_id, is_forgotten)))
     length_ms = round(lease_s * 1000) + _MARGIN_MS
     await connection.execute(
@@ -187,6 +187,7 @@ def _beat(dialect: str) -> sa.Insert:
     return statement
 
 
+_HOLDS_TASKS = sa.exists(sa.select(run.c.task_id).where(run.c.worker_id == worker.c.id).correlate(worker))
 _LEASE = sa.select(worker.c.lease_ms, now_ms()).where(worker.c.id == sa.bindparam("worker_id"))
 
 
@@ -290,8 +291,7 @@ async def end_all(connection: AsyncConnection, why: Reason) -> int:
 
 def some_expired() -> sa.ColumnElement[bool]:
     """Whether a worker that holds tasks is gone."""
-    holds_tasks = sa.exists(sa.select(run.c.task_id).where(run.c.worker_id == worker.c.id))
-    return sa.exists(sa.select(worker.c.id).where(_is_gone(now_ms()), holds_tasks))
+    return sa.exists(sa.select(worker.c.id).where(_is_gone(now_ms()), _HOLDS_TASKS))
 
 
 async def find_address(connection: AsyncConnection, task_id: str) -> str | None:

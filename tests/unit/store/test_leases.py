@@ -524,6 +524,14 @@ async def test_the_tasks_of_a_worker_that_was_gone_for_hours_hung_for_ever(desk:
     assert (await desk.kinds(task_id))[-2:] == ["lost", "claimed"]
 
 
+async def test_a_worker_that_had_nothing_is_forgotten_after_an_hour(desk: Desk) -> None:
+    """Nobody ends the lease of one that was killed while it was idle."""
+    await desk.register("one")
+    await desk.shift(worker, "lease_ms", 2 * 3_600_000)
+    await desk.register("two")
+    assert [one.worker_id for one in await desk.actions.list_workers()] == ["two"]
+
+
 @pytest.mark.parametrize(("strategy", "expected"), [(0, Playhead(0, 0, 4_000)), (1, Playhead(3, 0, 4_000 - LEAD_MS))])
 async def test_a_take_over_follows_the_continue_strategy(desk: Desk, strategy: int, expected: Playhead) -> None:
     """30 s after the break a list of 10 s is at the break again, or three loops on (and what this test took).
