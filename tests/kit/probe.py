@@ -20,6 +20,8 @@ _DUMPED = re.compile(
     r"(?:stream #(?P<index>\d+):|  keyframe=(?P<key>[01])|  dts=(?P<dts>\S+)  pts=(?P<pts>\S+)|  size=(?P<size>\d+))$",
     re.MULTILINE,
 )
+#: Rarely a line is told in two pieces; of what makes it complain all the time, in most of them.
+_TRIES = 5
 _COMPLAINT = re.compile(r"(?:\[[^\]]+ @ \w+\] )*\[(?:error|fatal|panic)\]")
 
 
@@ -96,26 +98,38 @@ def _read(target: Path | str, *output: str, tracks: str = "0") -> tuple[Media, s
     """
     reading = (programs.ffmpeg(), "-hide_banner", "-nostats", "-nostdin", "-loglevel", "repeat+level+info", "-dump")
     words = (*reading, "-xerror", "-err_detect", "explode", "-i", target, "-map", tracks, *output, "-f", "null", "-")
-    told = programs.run(words, may_fail=True).stderr
+    for _ in range(_TRIES):
+        told = programs.run(words, may_fail=True).stderr
+        read, is_whole = _told(told)
+        if is_whole:
+            break
     complaints = [line for line in told.splitlines() if _COMPLAINT.match(line)]
+    return read, "\n".join(complaints)
+
+
+def _told(told: str) -> tuple[Media, bool]:
+    """What ffmpeg has told; and whether no thread was in the midst of a line when another one told of a packet."""
     # What it writes has streams as well.
     inputs = told.partition("Stream mapping:")[0]
     kinds = {index: (kind.lower(), codec) for index, kind, codec in _TRACK.findall(inputs)}
     packets: dict[str, list[Packet]] = {index: [] for index in kinds}
-    index, is_key, seconds = "", False, list[float | None]()
-    # A thread tells packets while another may be in the midst of a line.
+    index, is_key, seconds, is_whole = "", False, list[float | None](), True
     for found in _DUMPED.finditer(told):
         if found["index"]:
-            index = found["index"]
+            is_whole = is_whole and not index
+            index, seconds = found["index"], []
         elif found["key"]:
             is_key = found["key"] == "1"
         elif found["dts"]:
             seconds = [None if value == "N/A" else float(value) for value in found.group("dts", "pts")]
-        elif index in packets:
+        elif index and seconds:
             dts_ms, pts_ms = (None if one is None else float(round(1000 * one)) for one in seconds)
-            packets[index].append(Packet(dts_ms, pts_ms, int(found["size"]), is_key))
-    found_tracks = tuple(Track(*kinds[index], tuple(read)) for index, read in packets.items())
-    return Media(found_tracks), "\n".join(complaints)
+            if index in packets:
+                packets[index].append(Packet(dts_ms, pts_ms, int(found["size"]), is_key))
+            index = ""
+        else:
+            is_whole = False
+    return Media(tuple(Track(*kinds[index], tuple(read)) for index, read in packets.items())), is_whole
 
 
 def assert_dts_strictly_rising(track: Track) -> None:

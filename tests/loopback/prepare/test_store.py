@@ -366,7 +366,8 @@ async def test_secrets_are_in_no_argument_no_error_and_no_log(
     origin.bytes_per_second = SLOW_BYTES_PER_SECOND
     file = await store.open(film_of(origin))
     lines = [command_line(pid) for pid in descendants_here()]
-    assert len(lines) == 2
+    # Beside the servers of tests before it in this process.
+    assert sum("ffmpeg" in line for line in lines) >= 1
     assert not any("planted-secret" in line or "http" in line for line in lines)
     file.close()
     (origin.directory / "film.mp4").write_text("not a film")
