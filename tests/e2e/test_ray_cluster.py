@@ -154,7 +154,9 @@ class Commands:
     @staticmethod
     def sentence(done: subprocess.CompletedProcess[str]) -> str:
         """What it says of why it cannot."""
-        assert (done.returncode, done.stdout) == (2, ""), done.stderr
+        # Ray itself tells each driver of a node that was lost.
+        told = re.sub(r"\x1b\[33m\(raylet\).*?workload\.\n", "", done.stdout, flags=re.DOTALL)
+        assert (done.returncode, told) == (2, ""), done.stderr
         assert len(done.stderr.splitlines()) == 1
         return done.stderr
 
