@@ -34,6 +34,9 @@ _Given = TypeVar("_Given")
 class _Methods(ABC, Generic[_Given]):
     """The actions. Each raises ApiError for an error from the service, NoAnswer without one, or CredentialsMissing."""
 
+    #: Of httpx.
+    _client_type: type[httpx.Client | httpx.AsyncClient]
+
     def __init__(
         self,
         host: str,
@@ -188,6 +191,12 @@ class _Methods(ABC, Generic[_Given]):
             raise CredentialsMissing("an access key needs both, ak and sk")
         return replace(Credentials.find(), session_token=given.session_token)
 
+    def _client(self) -> Any:
+        """That of httpx for the scheme of now."""
+        if self._scheme not in self._clients:
+            self._clients[self._scheme] = self._client_type(verify=self._trust())
+        return self._clients[self._scheme]
+
     def _trust(self) -> ssl.SSLContext:
         """For the scheme of now."""
         return self._trusted if self._scheme == "https" else NOBODY
@@ -204,11 +213,7 @@ class _Methods(ABC, Generic[_Given]):
 class LiveService(_Methods[Answer]):
     """Calls the API and waits for the answer. Use it as a context manager, or close it, to close its connections."""
 
-    def _client(self) -> httpx.Client:
-        if self._scheme not in self._clients:
-            self._clients[self._scheme] = httpx.Client(verify=self._trust())
-        client: httpx.Client = self._clients[self._scheme]
-        return client
+    _client_type = httpx.Client
 
     def close(self) -> None:
         """Close the connections."""
@@ -233,11 +238,7 @@ class LiveService(_Methods[Answer]):
 class AsyncLiveService(_Methods[Awaitable[Answer]]):
     """The same for asyncio."""
 
-    def _client(self) -> httpx.AsyncClient:
-        if self._scheme not in self._clients:
-            self._clients[self._scheme] = httpx.AsyncClient(verify=self._trust())
-        client: httpx.AsyncClient = self._clients[self._scheme]
-        return client
+    _client_type = httpx.AsyncClient
 
     async def aclose(self) -> None:
         """Close the connections."""

@@ -267,19 +267,23 @@ async def listening(address: str) -> "tuple[asyncio.Task[LiveInlet], int]":
     return opening, port
 
 
-@pytest.mark.parametrize("around", [lambda _, payload: payload, with_rtp], ids=["plain", "rtp"])
-async def test_in_datagrams(stream, expected, around):
-    """Every frame comes."""
-    opening, port = await listening("udp://127.0.0.1:{port}")
-    sender = Sender(port)
-    await sender.send(stream, around)
-    inlet = await opening
+async def assert_all_comes(inlet, expected):
+    """Every picture as it was sent, and nothing lost; then it is closed."""
     assert isinstance(inlet, TsInlet)
     wanted = frames(expected, VIDEO)
     tags = await pull(inlet, lambda tags: len(frames(tags, VIDEO)) >= len(wanted))
     assert frames(tags, VIDEO) == wanted
     assert inlet.lost_packets == 0
     inlet.close()
+
+
+@pytest.mark.parametrize("around", [lambda _, payload: payload, with_rtp], ids=["plain", "rtp"])
+async def test_in_datagrams(stream, expected, around):
+    """Every frame comes."""
+    opening, port = await listening("udp://127.0.0.1:{port}")
+    sender = Sender(port)
+    await sender.send(stream, around)
+    await assert_all_comes(await opening, expected)
     sender.close()
 
 
@@ -294,13 +298,7 @@ async def test_datagrams_of_rtp_that_overtake_each_other(stream, expected):
         sender.sock.sendto(pieces[number], sender.place)
         if count % 50 == 49:
             await asyncio.sleep(0.005)
-    inlet = await opening
-    assert isinstance(inlet, TsInlet)
-    wanted = frames(expected, VIDEO)
-    tags = await pull(inlet, lambda tags: len(frames(tags, VIDEO)) >= len(wanted))
-    assert frames(tags, VIDEO) == wanted
-    assert inlet.lost_packets == 0
-    inlet.close()
+    await assert_all_comes(await opening, expected)
     sender.close()
 
 
