@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 status=$1
-most=8
+most=16
 record=.pytest_cache/v/cache/lastfailed
 [[ "${CI:-}" == true && $status == 1 && -f $record ]] || exit "$status"
 count=$(.venv/bin/python -c 'import json, sys; print(len(json.load(open(sys.argv[1]))))' "$record")

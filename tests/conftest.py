@@ -1,12 +1,15 @@
 """Fixtures for all tests, and the rule that continuous integration may skip nothing."""
 
+import ast
 import asyncio
 import contextlib
 import gc
 import os
 import sys
+import threading
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -60,6 +63,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if str(item.path).startswith(place):
             item.add_marker(pytest.mark.e2e)
+
+
+# Trees that two threads make at once fail with a SystemError in Python 3.11 (python/cpython#106905): pytest reads the
+# module of a test that has failed, and whoever writes a traceback its lines.
+_parse, _parses = ast.parse, threading.RLock()
+
+
+def _parse_alone(*words: Any, **named: Any) -> ast.AST:
+    with _parses:
+        return _parse(*words, **named)
+
+
+ast.parse = _parse_alone
 
 
 @pytest.hookimpl(wrapper=True)

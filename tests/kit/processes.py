@@ -128,6 +128,8 @@ class _Run:
                         hook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
                     case "warning":
                         hook.pytest_warning_recorded.call_historic(kwargs=told)
+                    case "fault" if process.is_in_test:
+                        self._ended(process, f"pytest itself failed in the process of this test:\n{told}")
                     case "fault":
                         raise RuntimeError(f"a process of the tests has failed:\n{told}")
             if self._session.shouldfail:
@@ -142,13 +144,13 @@ class _Run:
         for process in self._processes:
             os.waitpid(process.pid, 0)
 
-    def _ended(self, process: _Process) -> None:
+    def _ended(self, process: _Process, reason: str = "") -> None:
         self._processes.remove(process)
         process.connection.close()
         _, status = os.waitpid(process.pid, 0)
         if process.is_in_test:
             item = self._items[process.left.pop(0)]
-            reason = f"the process of this test has ended with {os.waitstatus_to_exitcode(status)}"
+            reason = reason or f"the process of this test has ended with {os.waitstatus_to_exitcode(status)}"
             report = pytest.TestReport(item.nodeid, item.location, {}, "failed", reason, "call")
             self._session.config.hook.pytest_runtest_logreport(report=report)
             self._session.config.hook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)

@@ -68,6 +68,19 @@ def test_ends(number):
 """
 
 
+_PYTEST_FAILS = """
+import pytest
+from kit.processes import SharedRun
+
+def pytest_configure(config):
+    config.pluginmanager.register(SharedRun(2))
+
+def pytest_runtest_makereport(item, call):
+    if item.name == "test_fails" and call.when == "call":
+        raise SystemError("it cannot tell of that")
+"""
+
+
 def run(folder: Path, *words: str, **modules: str) -> "subprocess.CompletedProcess[str]":
     """What pytest says of modules that two processes share."""
     for name, text in {"conftest": _CONFTEST, **modules}.items():
@@ -104,6 +117,14 @@ def test_a_warning_is_told_once_though_a_process_takes_the_place_of_another(tmp_
     """Each that ends is followed by a process that is told of the warnings before it."""
     done = run(tmp_path, f"--basetemp={ended}", test_warns=_ENDS_AFTER_A_WARNING)
     assert "3 failed, 3 passed, 3 warnings" in done.stdout
+
+
+def test_what_pytest_itself_fails_at_is_one_failed_test(tmp_path: Path) -> None:
+    """Its end in one process was the end of the run, and nobody was told what else had failed."""
+    done = run(tmp_path, test_bad=_BAD, test_good=_GOOD, conftest=_PYTEST_FAILS)
+    assert done.returncode == pytest.ExitCode.TESTS_FAILED, done.stdout + done.stderr
+    assert "3 failed, 22 passed, 1 skipped, 1 warning" in done.stdout
+    assert "it cannot tell of that" in done.stdout
 
 
 def test_a_run_stops_where_it_is_told_to(tmp_path: Path, ended: Path) -> None:
