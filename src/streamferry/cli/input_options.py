@@ -91,6 +91,6 @@ def parse_slate(text: str | None) -> Slate | None:
             return Slate(SlateKind.PICTURE, picture=Path(text).read_bytes())
         except OSError as error:
             raise ValueError(f"--slate: {text} cannot be read ({error.strerror})") from None
-    if text.startswith(("http://", "https://")) or Path(text).is_file():
-        return Slate(SlateKind.CLIP, clip=MediaUrl.parse(text))
+    if text.startswith(("http://", "https://", "file:", "/")) or Path(text).is_file():
+        return Slate(SlateKind.CLIP, clip=parse_address("--slate", text))
     return Slate(title=text)

@@ -130,7 +130,7 @@ def _slate(text: str) -> dict[str, Any]:
         except OSError as error:
             raise ValueError(f"--slate: {text} cannot be read ({error.strerror})") from None
         return {"kind": "picture", "picture": f"data:image/png;base64,{picture}"}
-    if text.startswith(("http://", "https://", "file:")):
+    if text.startswith(("http://", "https://", "file:", "/")):
         return {"kind": "clip", "clip": text}
     return {"kind": "card", "title": text}
 

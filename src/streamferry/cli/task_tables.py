@@ -225,7 +225,9 @@ def show_event(event: Mapping[str, Any], out: Console, *, with_task: bool) -> No
         line.append(f"{event['task_id']}  ")
     line.append(f"{event['kind']:<13}", style=_STYLES.get(event["kind"], ""))
     # The state is left out: the kind of the event, or what follows, says it.
-    known = {name: value for name, value in event["detail"].items() if name != "state"}
+    # So is what programs read: the reason is a sentence.
+    hidden = ("state", "reason_code", "reason_params")
+    known = {name: value for name, value in event["detail"].items() if name not in hidden}
     line.append(f"  {_detail(known)}")
     # For a worker and the schedule the kind says it.
     if (who := event.get("actor")) and who.startswith(("key:", "session:", "command:")):

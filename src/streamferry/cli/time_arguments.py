@@ -16,9 +16,12 @@ def read_time(option: str, text: str, base: datetime) -> datetime:
     if text == "now":
         return base
     span = _SPAN.fullmatch(text)
-    if span is not None:
+    if span is None:
+        return _read(option, text, "now, +2h (d, h, m, s)")
+    try:
         return base + _length(span[1])
-    return _read(option, text, "now, +2h (d, h, m, s)")
+    except OverflowError:
+        raise ValueError(f"{option}: {text} is later than the year 9999") from None
 
 
 def read_past(option: str, text: str, now: datetime) -> datetime:

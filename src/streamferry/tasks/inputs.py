@@ -270,10 +270,13 @@ def _check_time(spec: TaskSpec, at: datetime, now: datetime) -> None:
     stale = timedelta(seconds=ORDER_STALE_S)
     if at < now - stale:
         raise InvalidField("at", Code.FIELD_IN_THE_PAST)
+    # First: windows are counted one by one.
+    if at - now > MOST_AHEAD:
+        raise InvalidField("at", Code.FIELD_INSERT_TOO_LATE)
     series = spec.series
     windows = series.windows(at) if series is not None else [Window(spec.start_at, spec.end_at)]
     window = next((one for one in windows if one.end_at > at), None)
-    if at - now > MOST_AHEAD or window is None:
+    if window is None:
         raise InvalidField("at", Code.FIELD_INSERT_TOO_LATE)
     opens_at = series.slate_from if series is not None and series.slate_from is not None else window.start_at
     if at < opens_at - stale:

@@ -75,12 +75,15 @@ class Schedules:
 
     async def as_run(self, task_id: str, *, since: datetime, until: datetime) -> AsyncIterator[str]:
         """What was played, as lines of CSV with a head: of a list each item, of a live source each time that it
-        streamed without a break, in parts where a file was inserted; and each of those files. As long as events are
-        kept. Raises TaskNotFound before the first line."""
+        streamed without a break, of a further input each time that it was shown instead, in parts where a file was
+        inserted; and each of those files. As long as events are kept. Raises TaskNotFound before the first line."""
         record = await self._actions.get_task(check_task_id(task_id))
-        sources = [show_source(item.url) for item in record.spec.items]
+        sources, *inputs = (
+            [show_source(item.url) for item in items]
+            for items in (record.spec.items, *(one.items for one in record.spec.inputs))
+        )
         yield _line(_COLUMNS)
-        played = _Played(sources, is_live=record.spec.kind is TaskKind.LIVE)
+        played = _Played(sources, inputs, is_live=record.spec.kind is TaskKind.LIVE)
         after = 0
         while found := await self._actions.list_feed(task_id, after=after, limit=_PAGE):
             after = found[-1].id
@@ -88,7 +91,7 @@ class Schedules:
                 row = played.take(event)
                 if row is not None and since <= row[0] < until:
                     yield _as_run_line(row)
-            if found[-1].at >= until + timedelta(days=1):
+            if found[-1].at - until >= timedelta(days=1):
                 break
         if (row := played.running) is not None and since <= row[0] < until:
             yield _as_run_line(row)
@@ -166,28 +169,34 @@ _Row = tuple[datetime, datetime | None, int | None, int | None, str, str, str]
 class _Played:
     """Makes rows of the events of one task, which it is given in order."""
 
-    def __init__(self, sources: Sequence[str], *, is_live: bool) -> None:
+    def __init__(self, sources: Sequence[str], inputs: Sequence[Sequence[str]], *, is_live: bool) -> None:
+        """``inputs``: the further ones, by their addresses."""
         self._sources = sources
+        self._inputs = inputs
         self._is_live = is_live
         self.running: _Row | None = None
-        # What the file that plays was inserted over; None: nothing, or none plays.
-        self._parted: _Row | None = None
+        # What is on air, as events name it; of a list that is not, what goes on when it is again.
+        self._on_air = _FIRST_INPUT
+        self._aside: _Row | None = None
 
     def take(self, event: EventRecord) -> _Row | None:
         """The row that is complete with this event, if any."""
         place = event.detail.get("playhead")
         loop, item = (place.get("loop"), place.get("item")) if isinstance(place, dict) else (None, None)
         running = self.running
+        if event.kind == "claimed":
+            self._on_air = _FIRST_INPUT
+            return None
         if event.kind == CallbackEvent.SWITCHED.value:
             return self._take_switch(event)
-        if event.kind == State.STREAMING.value and (shown := event.detail.get("on_air")) is not None:
-            # The slate, or an inserted file, until something else is on air.
-            if shown == Shown.INSERT.value and running is None:
-                self.running = _insert_row(event)
+        if event.kind == State.STREAMING.value:
+            if (shown := event.detail.get("on_air")) is not None:
+                # The slate, or an inserted file, until something else is on air.
+                self._on_air = str(shown)
+            if running is None and (item is None or self._on_air != _FIRST_INPUT):
+                self.running = self._begin(event)
             return None
-        if event.kind == ItemStep.STARTED.value or (event.kind == State.STREAMING.value and item is None):
-            if running is not None and event.kind == State.STREAMING.value:
-                return None
+        if event.kind == ItemStep.STARTED.value:
             self.running = (event.at, None, loop, item, self._source(item), "", "")
             return _ended(running, event, "next")
         if event.kind in _ITEM_ENDS:
@@ -197,43 +206,57 @@ class _Played:
             self.running = None
             return _ended(running, event, _ITEM_ENDS[event.kind])
         if event.kind in _STOPS and running is not None:
-            self.running = self._parted = None
+            self.running = self._aside = None
             return _ended(running, event, event.kind)
         return None
 
     def _take_switch(self, event: EventRecord) -> _Row | None:
-        """A window is over, and the slate is on air; or a live source comes on air after it; or a file is inserted."""
+        """Something else is on air; or a file that was to be inserted never came there."""
         running, shown, before = self.running, event.detail.get("to"), event.detail.get("from")
-        has_failed = event.detail.get("reason_code") == Code.ON_AIR_INSERT_FAILED
-        if has_failed and before == shown:
-            # It never came on air.
+        code = event.detail.get("reason_code")
+        if code == Code.ON_AIR_INSERT_FAILED and before == shown:
             return _ended(_insert_row(event), event, "failed")
-        if shown == Shown.INSERT.value:
-            plays_insert = before == shown
-            self._parted = self._parted if plays_insert else running
-            self.running = _insert_row(event)
-            return _ended(running, event, "next" if plays_insert else "insert")
-        if before == Shown.INSERT.value:
-            self.running, parted, self._parted = None, self._parted, None
-            if running is not None and (shown != Shown.SLATE.value or not self._is_live):
-                if parted is not None:
-                    self.running = (event.at, *parted[1:])
-                elif self._is_live:
-                    self.running = (event.at, None, None, None, self._source(None), "", "")
-            return _ended(running, event, "failed" if has_failed else "finished")
-        if event.detail.get("reason_code") == Code.ON_AIR_BETWEEN:
-            self.running = None
+        if before == _FIRST_INPUT:
+            self._aside = running
+        self._on_air = str(shown)
+        # Before it streams nothing of it is seen: it will be told that it does.
+        is_seen = event.detail.get("state", State.STREAMING.value) == State.STREAMING.value
+        self.running = self._begin(event) if is_seen else None
+        if code == Code.ON_AIR_BETWEEN:
             return _ended(running, event, "window_over")
-        if self._is_live and running is None and event.detail.get("from") == Shown.SLATE.value:
-            self.running = (event.at, None, None, None, self._source(None), "", "")
-        return None
+        if before == Shown.INSERT.value and shown != before:
+            return _ended(running, event, "failed" if code == Code.ON_AIR_INSERT_FAILED else "finished")
+        if shown == Shown.INSERT.value:
+            return _ended(running, event, "next" if before == shown else "insert")
+        return _ended(running, event, "switch")
+
+    def _begin(self, event: EventRecord) -> _Row | None:
+        """The row of what is on air from now on; None for the slate."""
+        if self._on_air == Shown.SLATE.value:
+            return None
+        if self._on_air == Shown.INSERT.value:
+            return _insert_row(event)
+        if self._on_air != _FIRST_INPUT:
+            return (event.at, None, None, None, self._further(self._on_air), "", "")
+        if self._is_live:
+            return (event.at, None, None, None, self._source(None), "", "")
+        # A list goes on where it was.
+        return (event.at, *self._aside[1:]) if self._aside is not None else None
 
     def _source(self, item: object) -> str:
         """As the task has it now: an event knows its index only."""
         index = item if isinstance(item, int) else 0
         return self._sources[index] if index < len(self._sources) else ""
 
+    def _further(self, name: str) -> str:
+        """The addresses of a further input, as the task has it now: of a list nobody tells which of them."""
+        number = name.removeprefix("input ")
+        index = int(number) - 1 if number.isdecimal() else len(self._inputs)
+        return " ".join(self._inputs[index]) if index < len(self._inputs) else ""
 
+
+#: As events name it.
+_FIRST_INPUT = "input 0"
 _STOPS = frozenset(one.value for one in State if one not in (State.STREAMING, State.CONNECTING, State.PREPARING)) | {
     "lost"
 }

@@ -2,6 +2,7 @@
 
 import pytest
 
+from streamferry.cli.input_options import parse_slate
 from streamferry.cli.task_air import air_fields
 
 
@@ -20,3 +21,13 @@ def test_the_slate_and_the_rules_of_switching() -> None:
     assert air_fields({"slate": "none"}) == {"slate": None}
     with pytest.raises(ValueError, match="--slate-text"):
         air_fields({"slate": "none", "slate_text": "at 9"})
+
+
+@pytest.mark.parametrize("place", ["/srv/media/soon.mp4", "file:///srv/media/soon.mp4", "https://h.example/soon.mp4"])
+def test_a_slate_that_is_a_file_is_played(place: str) -> None:
+    """Its address was written on a card: a path for tasks, and the address of a file for a relay."""
+    assert air_fields({"slate": place})["slate"] == {"kind": "clip", "clip": place}
+    made = parse_slate(place)
+    assert made is not None
+    assert made.clip is not None
+    assert made.clip.shown.endswith("soon.mp4")

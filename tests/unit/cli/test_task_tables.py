@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from streamferry.cli.task_tables import narrow_table, show_task, show_tasks, state_of, watched
+from streamferry.cli.task_tables import narrow_table, show_event, show_task, show_tasks, state_of, watched
+from streamferry.reasons import Code, Reason
 
 NOW = datetime.now(UTC)
 TROUBLE = {
@@ -173,3 +174,11 @@ def test_what_is_on_air_and_what_is_wrong_with_it_is_told(capsys: pytest.Capture
     ):
         assert words in told
     assert "the picture has been black" in shown([one], 200)[1]
+
+
+def test_an_event_is_told_without_what_programs_read() -> None:
+    """A switch ended in ``reason_code on_air.insert, reason_params {}``."""
+    detail = {"from": "input 0", "to": "insert", **Reason.of(Code.ON_AIR_INSERT).told()}
+    out = Console(width=200, record=True, file=io.StringIO())
+    show_event({"at": "2026-12-01T00:00:00Z", "kind": "switched", "detail": detail}, out, with_task=False)
+    assert out.export_text().rstrip().endswith("from input 0, to insert, a file was inserted")

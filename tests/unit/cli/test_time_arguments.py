@@ -40,6 +40,12 @@ def test_a_time_that_does_not_come_is_refused_with_what_to_write(zone: str, text
             read(option, text, NOW)
 
 
+def test_a_span_without_end_is_refused() -> None:
+    """With its option; it ended in a traceback."""
+    with pytest.raises(ValueError, match=r"^--end: \+9+d9+d9+d is later than the year 9999$"):
+        read_time("--end", "+999999d999999d999999d", NOW)
+
+
 @pytest.mark.parametrize(("zone", "text", "first", "second"), BACK, indirect=["zone"])
 def test_a_time_that_comes_twice_is_refused_with_both(zone: str, text: str, first: str, second: str) -> None:
     """And either of them is taken as it is written in the answer."""

@@ -1,6 +1,6 @@
 """The library: uploaded files, and the upload itself, which bypasses the page as one plain request."""
 
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 import nicegui
 from nicegui import ui
@@ -45,7 +45,7 @@ def register(page_actions: PageActions) -> None:
 
     async def receive(request: Request) -> Response:
         who = visitor()
-        name = unquote(request.path_params["name"])
+        name: str = request.path_params["name"]
         length = request.headers.get("content-length", "")
         try:
             await page_actions.upload(who, name, request.stream(), int(length) if length.isdecimal() else None)

@@ -346,6 +346,16 @@ async def test_an_insert_that_would_never_come_is_refused(rest: Rest) -> None:
         await rest.call("POST", f"{one}/insert", {"url": "https://h.example/x.mp4", "at": at})
 
 
+async def test_an_insert_at_the_end_of_all_time_is_refused(rest: Rest) -> None:
+    """No window of a series was counted up to then, which ended in an error of ours where its clocks are ahead."""
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+    begins, ends = (tomorrow.isoformat(), (tomorrow + timedelta(hours=1)).isoformat())
+    daily = {"rule": "FREQ=DAILY", "time_zone": "Asia/Shanghai"}
+    made = await rest.create(inputs=[CAMERA], start_at=begins, end_at=ends, series=daily)
+    body = {"url": "https://h.example/x.mp4", "at": "9999-12-31T23:59:59Z"}
+    assert (await rest.refusal(422, "POST", f"/tasks/{made['task_id']}/insert", body))["field"] == "at"
+
+
 async def test_a_field_of_several_forms_is_named_as_it_is_given(rest: Rest) -> None:
     """Without the names that forms have in our code."""
     path = f"/tasks/{(await rest.create(inputs=[CAMERA]))['task_id']}"

@@ -175,11 +175,14 @@ async def test_the_log_of_what_was_played(rest: Rest) -> None:
         ("1", "0", "", "", ""),
     ]
     assert PLANTED not in answer.text
+    # However far it is asked for.
+    assert (await rest.client.get(f"/tasks/{task_id}/as_run.csv?until_at=9999-12-31T23:59:59Z")).text == answer.text
     assert (await rest.refusal(404, "GET", f"/tasks/{'0' * 32}/as_run.csv"))["code"] == "task_not_found"
 
 
 _INSERT, _OVER = Reason.of(Code.ON_AIR_INSERT).told(), Reason.of(Code.ON_AIR_INSERT_OVER).told()
 _FAILED = Reason.of(Code.ON_AIR_INSERT_FAILED, why=Reason.text("gone")).told()
+_DOWN, _WELL = Reason.of(Code.ON_AIR_DOWN, input=0).told(), Reason.of(Code.ON_AIR_WELL, input=0).told()
 _AD, _NEXT = {"file": "file:ad.mp4"}, {"file": "https://h.example/next.mp4?t=***"}
 _PLACE = {"playhead": {"loop": 0, "item": 0, "position_ms": 0}}
 
@@ -206,8 +209,41 @@ def _switched(before: str, after: str, **detail: object) -> tuple[str, dict[str,
                 ("ad", "1.0", "next"),
                 ("next", "1.0", "finished"),
                 ("ad", "0.0", "failed"),
-                ("cam", "2.0", "stopped"),
+                ("backup", "2.0", "stopped"),
             ],
+        ),
+        (
+            "live",
+            [
+                ("streaming", {}),
+                _switched("input 0", "input 1", **_DOWN),
+                ("retrying", {"reason": "the destination is away"}),
+                ("streaming", {}),
+                _switched("input 1", "slate", **_DOWN),
+                _switched("slate", "input 2", **_DOWN),
+                _switched("input 2", "input 0", **_WELL),
+                ("lost", {}),
+                ("claimed", {}),
+                ("streaming", {}),
+            ],
+            [
+                ("cam", "1.0", "switch"),
+                ("backup", "1.0", "retrying"),
+                ("backup", "1.0", "switch"),
+                ("films", "1.0", "switch"),
+                ("cam", "1.0", "lost"),
+                ("cam", "", ""),
+            ],
+        ),
+        (
+            "vod",
+            [
+                ("item_started", _PLACE),
+                _switched("input 0", "input 1", **_DOWN),
+                _switched("input 1", "input 0", **_WELL),
+                ("item_finished", _PLACE),
+            ],
+            [("cam", "1.0", "switch"), ("backup", "1.0", "switch"), ("cam", "1.0", "finished")],
         ),
         (
             "live",
@@ -217,7 +253,7 @@ def _switched(before: str, after: str, **detail: object) -> tuple[str, dict[str,
                 ("lost", {}),
                 ("streaming", {"on_air": "insert", **_NEXT}),
                 _switched("insert", "slate", **_NEXT, **_OVER),
-                _switched("slate", "input 0", **Reason.of(Code.ON_AIR_WELL, input=0).told()),
+                _switched("slate", "input 0", **_WELL),
             ],
             [
                 ("cam", "1.0", "insert"),
@@ -250,11 +286,17 @@ def _switched(before: str, after: str, **detail: object) -> tuple[str, dict[str,
         ),
     ],
 )
-async def test_the_log_has_each_file_that_was_inserted(
+async def test_the_log_has_what_was_on_air(
     rest: Rest, kind: str, told: list[tuple[str, dict[str, object]]], rows: list[tuple[str, str, str]]
 ) -> None:
-    """From when it came on air to its end; what it was played over in parts, before it and after it."""
-    made = await rest.create(kind=kind, sources=[{"url": f"https://h.example/cam?t={PLANTED}"}])
+    """Each file that was inserted, and each further input, from when it came on air to its end; what was on air before
+    in parts. The log had the source while its backup was shown, or the slate."""
+    films = [{"url": f"https://h.example/{name}.mp4?t={PLANTED}"} for name in ("a", "b")]
+    inputs = [
+        {"kind": "live", "sources": [{"url": f"https://h.example/live.flv?backup={PLANTED}"}]},
+        {"kind": "vod", "sources": films},
+    ]
+    made = await rest.create(kind=kind, sources=[{"url": f"https://h.example/cam?t={PLANTED}"}], inputs=inputs)
     began_ms = to_ms(datetime.now(UTC))
     async with rest.actions._store.write() as connection:
         await events.append(
@@ -264,6 +306,8 @@ async def test_the_log_has_each_file_that_was_inserted(
     answer = await rest.client.get(f"/tasks/{made['task_id']}/as_run.csv")
     found = list(csv.DictReader(answer.text.splitlines(keepends=True)))
     sources = {one["file"]: name for name, one in (("ad", _AD), ("next", _NEXT))}
+    backup, listed = ([source["url"] for source in one["sources"]] for one in made["inputs"])
+    sources |= {" ".join(backup): "backup", " ".join(listed): "films"}
     shown = [
         (sources.get(row["source"], "cam" if row["source"] else ""), row["seconds"], row["ended_by"]) for row in found
     ]
