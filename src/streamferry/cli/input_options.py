@@ -8,7 +8,6 @@ import typer
 
 from streamferry.cli.media_options import parse_address
 from streamferry.media.slate import Slate, SlateKind
-from streamferry.media.url import MediaUrl
 from streamferry.relay import Item
 from streamferry.relay.eyes.judge import Watch
 from streamferry.relay.inputs.policy import SWITCHING, Normalize, Switching
