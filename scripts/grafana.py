@@ -69,6 +69,15 @@ PANELS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
     ("Files being prepared", "short", (("sum by (worker) (streamferry_worker_preparing)", "{{worker}}"),)),
     ("Store away", "s", (("streamferry_store_away_seconds", "{{instance}}"), ("1 - streamferry_store_up", "down"))),
     ("Log of a SQLite store", "bytes", (("streamferry_store_log_bytes", "{{instance}}"),)),
+    (
+        "Content and inputs (metrics_per_task)",
+        "short",
+        (
+            ("sum by (fault) (streamferry_task_content_fault)", "{{fault}}"),
+            ("sum by (sense) (streamferry_task_content_unseen)", "{{sense}} not watched"),
+            ("sum(streamferry_task_input_unready)", "inputs not ready"),
+        ),
+    ),
     ("Free on the disks", "bytes", (("streamferry_disk_free_bytes", "{{folder}}"),)),
 )
 

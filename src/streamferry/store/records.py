@@ -178,6 +178,8 @@ class RunningTask:
     #: If it has further inputs or a slate.
     on_air: OnAir | None = None
     found: tuple[Found, ...] = ()
+    unseen: tuple[Unseen, ...] = ()
+    unready: tuple[Unready, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

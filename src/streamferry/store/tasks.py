@@ -11,7 +11,7 @@ from streamferry.media.watermark import Watermark
 from streamferry.relay.status import Playhead, State
 from streamferry.store import destination_cells, digests, freshness, pictures, task_destinations, timing
 from streamferry.store.cells import read_time, reason_cells
-from streamferry.store.found import read_found
+from streamferry.store.found import read_found, read_unready, read_unseen
 from streamferry.store.on_air import read_on_air
 from streamferry.store.records import LockedTask, RunningTask, TaskCount, TaskRecord
 from streamferry.store.schema import OPENS_MS, run, task, task_destination, task_spec
@@ -230,15 +230,16 @@ async def running(connection: AsyncConnection) -> list[RunningTask]:
         *(freshness.measured(run.c.kbps_in), run.c.worker_id, run.c.media_time_ms, run.c.sound_drift_ms),
         *(run.c.lost_ms, run.c.lost_packets, run.c.rtt_ms, run.c.retransmits, run.c.delivery_kbps),
         *(freshness.IS_TROUBLED, run.c.destinations, sa.case((freshness.IS_SILENT, None), else_=run.c.on_air)),
-        sa.case((freshness.IS_SILENT, None), else_=run.c.found),
+        *(sa.case((freshness.IS_SILENT, None), else_=cell) for cell in (run.c.found, run.c.unseen, run.c.unready)),
     )
     rows = await connection.execute(sa.select(run.c.task_id, *columns).where(run.c.worker_id.is_not(None)))
     return [
         RunningTask(
             *(task_id, read_state(state)),
-            *[*numbers, destination_cells.read(each), read_on_air(on_air), read_found(found)],
+            *[*numbers, destination_cells.read(each), read_on_air(on_air)],
+            *(read_found(found), read_unseen(unseen), read_unready(unready)),
         )
-        for task_id, state, *numbers, each, on_air, found in rows
+        for task_id, state, *numbers, each, on_air, found, unseen, unready in rows
     ]
 
 

@@ -21,6 +21,7 @@ from streamferry.control.callbacks import Callbacks
 from streamferry.control.pulse import Pulse
 from streamferry.media.errors import Fault
 from streamferry.net.disk import Disk
+from streamferry.relay.inputs.policy import SLATE
 from streamferry.relay.status import State
 from streamferry.store import TROUBLE
 from streamferry.store.records import Backlog, RunningTask, TaskCount, WorkerRecord
@@ -165,6 +166,18 @@ TASK_FOUND = Family(
     "1 while something is wrong with the content of a task that is watched: black, frozen, silent and so on.",
     ("task", "fault"),
 )
+TASK_UNSEEN = Family(
+    "task_content_unseen",
+    Kind.GAUGE,
+    "1 while the picture or the sound of a task is to be watched and cannot be: nothing of it is found.",
+    ("task", "sense"),
+)
+TASK_UNREADY = Family(
+    "task_input_unready",
+    Kind.GAUGE,
+    "1 for a further input, by its number, or the slate that could not be shown now if it were needed.",
+    ("task", "input"),
+)
 
 #: All metrics; those of single tasks only if the settings ask for them.
 FAMILIES = (
@@ -173,6 +186,7 @@ FAMILIES = (
     *(RECEIVED, SENT, DROPPED, REPAIRS, RETRIES, CALLBACKS, CALLBACK_LAG),
     *(TASK_STATE, TASK_TROUBLED, TASK_RATE, TASK_SENT, TASK_MEDIA, TASK_DROPPED, TASK_RETRIES, TASK_DRIFT),
     *(TASK_LOST, TASK_LOST_PACKETS, TASK_RTT, TASK_RETRANSMITS, TASK_DELIVERY, TASK_ON_AIR, TASK_FOUND),
+    *(TASK_UNSEEN, TASK_UNREADY),
     *(DESTINATION_STATE, DESTINATION_RATE, DESTINATION_DROPPED, DESTINATION_RETRIES),
 )
 
@@ -302,6 +316,12 @@ class _Look(Collector):
         yield _family(TASK_LOST_PACKETS, [((one.task_id,), one.lost_packets) for one in running])
         found = [((one.task_id, content.fault.value), 1.0) for one in running for content in one.found]
         yield _family(TASK_FOUND, found)
+        unseen = [((one.task_id, content.sense.value), 1.0) for one in running for content in one.unseen]
+        yield _family(TASK_UNSEEN, unseen)
+        unready = [
+            ((one.task_id, "slate" if it.which == SLATE else str(it.which)), 1.0) for one in running for it in one.unready
+        ]
+        yield _family(TASK_UNREADY, unready)
         known = [((one.task_id,), one) for one in running if one.rtt_ms is not None]
         yield _family(TASK_RTT, [(labels, (one.rtt_ms or 0) / 1000) for labels, one in known])
         yield _family(TASK_RETRANSMITS, [(labels, one.retransmits or 0) for labels, one in known])

@@ -19,7 +19,8 @@ from streamferry.net.disk import Disk
 from streamferry.reasons import Code, Reason
 from streamferry.relay import DestinationStatus, RelayStatus, State, Totals
 from streamferry.relay.eyes.judge import ContentFault
-from streamferry.relay.status import Found, OnAir, Shown
+from streamferry.relay.inputs.policy import SLATE
+from streamferry.relay.status import Found, OnAir, Sense, Shown, Unready, Unseen
 from streamferry.store import Store, assignments, workers
 from streamferry.web.metrics import FAMILIES, Kind, Metrics
 from streamferry.worker import Report, WorkerHealth
@@ -72,6 +73,8 @@ async def task_id(store: Store) -> str:
     )
     on_air = OnAir(Shown.SLATE, datetime.now(UTC), Reason.text("gone"))
     counts["found"] = (Found(ContentFault.BLACK, datetime.now(UTC), Reason.of(Code.CONTENT_BLACK)),)
+    counts["unseen"] = (Unseen(Sense.SOUND, datetime.now(UTC), Reason.of(Code.CONTENT_NO_AAC)),)
+    counts["unready"] = tuple(Unready(which, Reason.text("gone")) for which in (1, SLATE))
     status = RelayStatus(State.STREAMING, sound_drift_ms=-1250, rtt_ms=20.5, destinations=each, on_air=on_air, **counts)
     report = Report(task_id, mine.epoch, mine.version, status, (), {}, None, None)
     async with store.write() as connection:
@@ -115,6 +118,9 @@ async def test_each_running_task_if_wanted(store: Store, task_id: str) -> None:
         ("streamferry_task_state", task_id, "streaming"): 1,
         ("streamferry_task_in_trouble", task_id): 0,
         ("streamferry_task_content_fault", task_id, "black"): 1,
+        ("streamferry_task_content_unseen", task_id, "sound"): 1,
+        ("streamferry_task_input_unready", task_id, "1"): 1,
+        ("streamferry_task_input_unready", task_id, "slate"): 1,
         ("streamferry_task_sent_kbps", task_id): 2000,
         ("streamferry_task_sent_bytes_total", task_id): 77,
         ("streamferry_task_media_seconds_total", task_id): 4.5,
