@@ -6,8 +6,8 @@ import typer
 
 WATCH_METAVAR = "FAULT[=THRESHOLD[/SECONDS]][+switch]"
 _HELP = (
-    "Watch the content: black, frozen, silent, low_bitrate or keyframes_far_apart; repeat it. With +switch another "
-    "input is shown instead, or the slate."
+    "Watch the content: black, frozen, silent, low_bitrate, low_fps=THRESHOLD or keyframes_far_apart; repeat it. With "
+    "+switch another input is shown instead, or the slate."
 )
 WatchOption = Annotated[
     list[str] | None, typer.Option("--watch", metavar=WATCH_METAVAR, show_default=False, help=_HELP)

@@ -142,7 +142,7 @@ class Found(TypedDict):
     reason: str
     reason_code: str
     reason_params: dict[str, Any]
-    fault: Literal["black", "frozen", "silent", "low_bitrate", "keyframes_far_apart"]
+    fault: Literal["black", "frozen", "silent", "low_bitrate", "low_fps", "keyframes_far_apart"]
     since_at: str
 
 

@@ -237,7 +237,7 @@ async def running(connection: AsyncConnection) -> list[RunningTask]:
         RunningTask(
             *(task_id, read_state(state)),
             *[*numbers, destination_cells.read(each), read_on_air(on_air)],
-            *(read_found(found), read_unseen(unseen), read_unready(unready)),
+            *[read_found(found), read_unseen(unseen), read_unready(unready)],
         )
         for task_id, state, *numbers, each, on_air, found, unseen, unready in rows
     ]

@@ -22,7 +22,7 @@ from streamferry.tasks.errors import InvalidField
 
 @dataclass(frozen=True, slots=True)
 class RuleDraft:
-    """What is None has its default. ``switches``: see ``relay.eyes.judge.Rule``."""
+    """What is None has its default; there is none for a low frame rate. ``switches``: see ``relay.eyes.judge.Rule``."""
 
     threshold: float | None = None
     duration_s: float | None = None
@@ -46,6 +46,8 @@ def _decide_rule(fault: ContentFault, given: RuleDraft) -> Rule:
         default.duration_s if given.duration_s is None else given.duration_s,
         given.switches,
     )
+    if not rule.threshold and given.threshold is None:
+        raise InvalidField(f"watch.{fault}.threshold", Code.FIELD_REQUIRED)
     if rule.switches and fault not in SWITCHING_FAULTS:
         raise InvalidField(f"watch.{fault}.switches", Code.FIELD_WATCH_SWITCHES)
     for name, value, (least, most) in (

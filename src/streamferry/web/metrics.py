@@ -318,9 +318,8 @@ class _Look(Collector):
         yield _family(TASK_FOUND, found)
         unseen = [((one.task_id, content.sense.value), 1.0) for one in running for content in one.unseen]
         yield _family(TASK_UNSEEN, unseen)
-        unready = [
-            ((one.task_id, "slate" if it.which == SLATE else str(it.which)), 1.0) for one in running for it in one.unready
-        ]
+        away = [(one.task_id, it.which) for one in running for it in one.unready]
+        unready = [((name, "slate" if which == SLATE else str(which)), 1.0) for name, which in away]
         yield _family(TASK_UNREADY, unready)
         known = [((one.task_id,), one) for one in running if one.rtt_ms is not None]
         yield _family(TASK_RTT, [(labels, (one.rtt_ms or 0) / 1000) for labels, one in known])

@@ -33,6 +33,7 @@ WATCH = Watch(
     black=Rule(0.98, LASTS_S),
     frozen=Rule(DEFAULTS.frozen.threshold if DEFAULTS.frozen else 1.0, LASTS_S),
     silent=Rule(-60.0, LASTS_S),
+    low_fps=Rule(15.0, LASTS_S),
 )
 # Of a keyframe: one slice of zeros.
 _NO_PICTURE = b"\x17\1\0\0\0" + (200).to_bytes(4) + b"\x65" + bytes(199)
@@ -41,6 +42,7 @@ CLIPS = {
     "black": ("testsrc2=size=320x180:rate=25,drawbox=t=fill:color=black:enable='gte(t,8)'", "sine=440"),
     "frozen": ("testsrc2=size=320x180:rate=25:duration=8,tpad=stop_mode=clone:stop_duration=20", "sine=440"),
     "silent": ("testsrc2=size=320x180:rate=25", "sine=440,volume=0:enable='gte(t,8)'"),
+    "low_fps": ("testsrc2=size=320x180:rate=25,select='lt(t,8)+not(mod(n,5))'", "sine=440"),
     "dark": ("testsrc2=size=320x180:rate=25,eq=brightness=-0.35:contrast=0.3", "sine=440"),
     "grainy": ("color=0x405060:size=320x180:rate=25,noise=alls=12:allf=t", "sine=440"),
     "quiet": ("testsrc2=size=320x180:rate=25", "anoisesrc=amplitude=0.01:color=pink,tremolo=f=2:d=0.9"),
@@ -54,6 +56,7 @@ async def tags_of(name: str, folder: Path, *options: str) -> list[Tag]:
     arguments = [
         *("-v", "error", "-nostdin", "-f", "lavfi", "-i", picture, "-f", "lavfi", "-i", tone, "-t", "20"),
         *("-c:v", "libx264", "-preset", "ultrafast", "-bf", "2", "-g", "50", "-pix_fmt", "yuv420p", "-b:v", "800k"),
+        *("-fps_mode", "vfr"),
         *("-c:a", "aac", "-ar", "44100", "-ac", "2", *options, str(path)),
     ]
     await asyncio.to_thread(programs.run, [programs.ffmpeg(), *arguments])
@@ -106,7 +109,7 @@ async def eyes() -> AsyncIterator[Eyes]:
     await eyes.aclose()
 
 
-@pytest.mark.parametrize("name", ["black", "frozen", "silent"])
+@pytest.mark.parametrize("name", ["black", "frozen", "silent", "low_fps"])
 async def test_each_fault_is_seen_within_its_duration_and_5_s(name: str, eyes: Eyes, tmp_path: Path) -> None:
     """And not before it has lasted; nothing else is found."""
     stage = Stage(WATCH, eyes)

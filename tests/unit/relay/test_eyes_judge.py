@@ -1,11 +1,13 @@
 """What follows from what was seen and heard, by tables: observations with their times, and what is found when."""
 
+from dataclasses import replace
 from math import inf
 
 import pytest
 
 from streamferry.relay.eyes.judge import DEFAULTS, HEIGHT, STALE_S, WIDTH, ContentFault, Judge, Rule, Watch, difference
 
+FPS = Rule(10.0, 20.0)
 PIXELS = WIDTH * HEIGHT
 BLACK = bytes(PIXELS)
 GREY = bytes([128]) * PIXELS
@@ -35,15 +37,18 @@ def part_black(share: float) -> bytes:
         ("silent", "note_level", [-20.0, -inf, -70.0, -60.1], [(20, False), (21, True)]),
         ("silent", "note_level", [-inf, -inf, -59.0, -inf], [(40, False)]),
         ("low_bitrate", "note_rate", [500.0, 99.0, 20.0, 10.0], [(20, False), (21, True)]),
+        ("low_fps", "note_frames", [25.0, 9.9, 0.0, 5.0], [(19.4, False), (20.5, True)]),
+        ("low_fps", "note_frames", [9.0, 10.0, 9.0], [(40, False)]),
         ("keyframes_far_apart", "note_keyframes", [11.0, 12.0, 10.5], [(19, False), (20, True)]),
         ("keyframes_far_apart", "note_keyframes", [11.0, 10.0, 11.0], [(40, False)]),
     ],
 )
 def test_a_fault_is_found_when_it_has_lasted(rule, note, values, found):
-    """One observation a second from 0 on: two bad ones at least, and the rule's duration since the first of them."""
-    judge = Judge(Watch(**{rule: getattr(DEFAULTS, rule)}))
+    """One observation a second from 0 on: two bad ones at least, and the rule's duration since the first of them.
+    Frames are counted over half a second."""
+    judge = Judge(replace(Watch(**{rule: getattr(DEFAULTS, rule)}), **({"low_fps": FPS} if rule == "low_fps" else {})))
     for at, value in enumerate(values):
-        getattr(judge, note)(float(at), value)
+        getattr(judge, note)(float(at), value, *((0.5,) if note == "note_frames" else ()))
     for now, is_found in found:
         assert [str(one.fault) for one in judge.findings(now)] == ([rule] if is_found else []), now
 

@@ -91,3 +91,61 @@ def test_frames_that_repeat_the_one_before_say_that_nothing_changes(
         if ended:
             break
     assert ended[0].stood_s == stood_s
+
+
+def rate_of(tags: list[LaidTag], headers: list[LaidTag] = HEADERS) -> list[tuple[float, float]]:
+    """What a look tells of these tags, sent one by one: frames a second, and over how many seconds."""
+    told: list[tuple[float, float]] = []
+    look = Look(headers, lambda _: None, lambda _: None, None, lambda *rate: told.append(rate))
+    for tag in tags:
+        look.take([tag])
+    return told
+
+
+def pictures(*stamps_ms: int) -> list[LaidTag]:
+    """One at each."""
+    return [(VIDEO, at, b"\x27\1\0\0\0", FRAME) for at in stamps_ms]
+
+
+def sounds(until_ms: int) -> list[LaidTag]:
+    """From the beginning on."""
+    return [(AUDIO, at, b"\xaf\1", FRAME) for at in range(0, until_ms, 20)]
+
+
+@pytest.mark.parametrize(
+    ("tags", "rates"),
+    [
+        (pictures(*range(3, 2_500, 40)), [(25, 1), (25, 1)]),
+        # While a keyframe is waited for: encoders count frames from one to the next.
+        (pictures(*range(0, 1_001, 40), *range(1_200, 3_001, 200)), [(25, 1), (5, 1), (5, 1)]),
+        (pictures(0, 3_000), [(1 / 3, 3)]),
+        # Each picture in three slices, a tag for each.
+        (pictures(*[at for at in range(0, 1_500, 40) for _ in range(3)]), [(25, 1)]),
+        # Sound is sent three seconds before its pictures.
+        (sounds(3_000) + pictures(*range(0, 1_500, 40)), [(25, 1)]),
+        # The picture has ended, the sound has not.
+        (pictures(0, 40) + sounds(13_000), [(1 / 3, 6), (0, 6)]),
+        (sounds(7_000), [(0, 6)]),
+    ],
+)
+def test_frames_are_counted_by_their_stamps(tags: list[LaidTag], rates: list[tuple[float, float]]) -> None:
+    """However they were sent."""
+    assert rate_of(tags) == [(pytest.approx(fps), lasted_s) for fps, lasted_s in rates]
+
+
+def test_sound_alone_has_no_frame_rate() -> None:
+    """Radio is no picture that has ended."""
+    assert rate_of(sounds(9_000), HEADERS[1:]) == []
+
+
+def test_a_look_waits_for_the_frame_rate() -> None:
+    """All else is there in the first quarter of a second."""
+    ended: list[Seen] = []
+    told: list[float] = []
+    look = Look(HEADERS, ended.append, lambda _: None, None, lambda fps, _: told.append(fps))
+    for at in range(0, 2_000, 20):
+        look.take([(VIDEO, at, b"\x17\1\0\0\0", KEYFRAME), (AUDIO, at, b"\xaf\1", FRAME)])
+        if ended:
+            break
+    assert told == [50.0]
+    assert at == 1_000

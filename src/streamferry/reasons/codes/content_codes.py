@@ -29,6 +29,9 @@ class Contents:
     CONTENT_LOW_BITRATE = ReasonCode(
         "content.low_bitrate", "only {kbps:.0f} kbps are sent", "发送码率仅 {kbps:.0f} kbps"
     )
+    CONTENT_LOW_FPS = ReasonCode(
+        "content.low_fps", "only {fps:.1f} frames a second are sent", "每秒仅发送 {fps:.1f} 帧"
+    )
     CONTENT_KEYFRAMES_FAR_APART = ReasonCode(
         "content.keyframes_far_apart",
         "there are {seconds:.1f} s from one keyframe to the next",

@@ -8,6 +8,7 @@ some moment were bad, two at least, and the duration has passed since the first 
                           the first that looked the same, in %
     silent                level of the sound in dBFS                 bad below the threshold
     low_bitrate           what is sent, in kbps                      bad below the threshold
+    low_fps               frames a second, by their stamps           bad below the threshold
     keyframes_far_apart   seconds from one keyframe to the next      bad above the threshold
 """
 
@@ -40,6 +41,7 @@ class ContentFault(StrEnum):
     FROZEN = "frozen"
     SILENT = "silent"
     LOW_BITRATE = "low_bitrate"
+    LOW_FPS = "low_fps"
     KEYFRAMES_FAR_APART = "keyframes_far_apart"
 
 
@@ -67,6 +69,7 @@ class Watch:
     frozen: Rule | None = None
     silent: Rule | None = None
     low_bitrate: Rule | None = None
+    low_fps: Rule | None = None
     keyframes_far_apart: Rule | None = None
 
     def rule(self, fault: ContentFault) -> Rule | None:
@@ -93,12 +96,14 @@ class Watch:
 
 #: Nothing is watched for.
 NOTHING = Watch()
-#: What holds where a rule is asked for without numbers.
+#: What holds where a rule is asked for without numbers. A threshold of 0 has to be given: slides may have a frame a
+#: second.
 DEFAULTS = Watch(
     black=Rule(0.98, 10.0),
     frozen=Rule(1.0, 30.0),
     silent=Rule(-60.0, 20.0),
     low_bitrate=Rule(100.0, 20.0),
+    low_fps=Rule(0.0, 20.0),
     keyframes_far_apart=Rule(10.0, 20.0),
 )
 #: Least and most of each threshold.
@@ -107,6 +112,7 @@ THRESHOLDS = {
     ContentFault.FROZEN: (0.1, 20.0),
     ContentFault.SILENT: (-90.0, -10.0),
     ContentFault.LOW_BITRATE: (1.0, 100_000.0),
+    ContentFault.LOW_FPS: (1.0, 120.0),
     ContentFault.KEYFRAMES_FAR_APART: (2.0, 60.0),
 }
 
@@ -153,7 +159,7 @@ class Judge:
 
     def forget_sending(self) -> None:
         """It has not been sent till now: nothing is known of how that goes."""
-        for fault in (ContentFault.LOW_BITRATE, ContentFault.KEYFRAMES_FAR_APART):
+        for fault in (ContentFault.LOW_BITRATE, ContentFault.LOW_FPS, ContentFault.KEYFRAMES_FAR_APART):
             self._runs.pop(fault, None)
 
     def doubts(self, fault: ContentFault) -> bool:
@@ -202,17 +208,22 @@ class Judge:
         if (rule := self.watch.low_bitrate) is not None:
             self._note(ContentFault.LOW_BITRATE, at, kbps, is_bad=kbps < rule.threshold)
 
+    def note_frames(self, at: float, fps: float, lasted_s: float) -> None:
+        """So many frames a second were sent in a stretch of so many seconds, which is over."""
+        if (rule := self.watch.low_fps) is not None:
+            self._note(ContentFault.LOW_FPS, at, fps, is_bad=fps < rule.threshold, lasted_s=lasted_s)
+
     def note_keyframes(self, at: float, seconds: float) -> None:
         """Two keyframes were so far apart, or so long there has been none."""
         if (rule := self.watch.keyframes_far_apart) is not None:
             self._note(ContentFault.KEYFRAMES_FAR_APART, at, seconds, is_bad=seconds > rule.threshold)
 
-    def _note(self, fault: ContentFault, at: float, value: float, *, is_bad: bool) -> None:
+    def _note(self, fault: ContentFault, at: float, value: float, *, is_bad: bool, lasted_s: float = 0.0) -> None:
         run = self._runs.get(fault)
         if not is_bad:
             self._runs.pop(fault, None)
         elif run is None or at - run.last > STALE_S:
-            self._runs[fault] = _Run(at, at, 1, value)
+            self._runs[fault] = _Run(at - lasted_s, at, 1, value)
         else:
             run.last, run.value = at, value
             run.count += 1

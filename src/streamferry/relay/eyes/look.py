@@ -1,7 +1,8 @@
 """Look: one copy of what is sent, for those who judge it: a keyframe with its headers, and a stretch of sound.
 
 It hangs at the outlet, as a preview does, only until it has these; the media itself goes on as before. On the way it
-measures how far two keyframes are apart, if that is not plain from how soon the first one came.
+measures how far two keyframes are apart, if that is not plain from how soon the first one came; and how many frames
+there are a second, if somebody asks for that.
 """
 
 from collections import deque
@@ -13,6 +14,9 @@ from streamferry.media.tag import AUDIO, FRAME, KEYFRAME, SEQUENCE_HEADER, VIDEO
 
 #: Frames of sound: a quarter of a second of AAC.
 SOUND_FRAMES = 12
+#: Frames are counted over so long; after so much more without another one there is none. Sound may be sent some seconds
+#: ahead of its pictures.
+_COUNTED_MS, _NO_FRAME_MS = 1_000, 5_000
 #: A stream that shows pictures for so long and has no sound, or none any more, is silent.
 NO_SOUND_MS = 1_500
 #: A look ends without what has not come in so long.
@@ -41,17 +45,23 @@ class Seen:
 class Look:
     """``on_end`` is called once, in the beat, when it has all. ``on_gap``: with seconds between two keyframes.
 
-    ``wants_gaps_from_s``: two keyframes are waited for if the first took longer than that; None: never.
+    ``wants_gaps_from_s``: two keyframes are waited for if the first took longer than that; None: never. ``on_rate``:
+    with frames a second, and how many seconds they were counted, again and again; None: nobody asks.
     """
 
     __slots__ = (
         "_began_ms",
+        "_count",
+        "_count_since_ms",
+        "_counted_ms",
         "_frame_bytes",
         "_frames",
         "_frames_ms",
+        "_is_rated",
         "_keyframe_ms",
         "_on_end",
         "_on_gap",
+        "_on_rate",
         "_seen",
         "_sound_ms",
         "_sounds",
@@ -66,6 +76,7 @@ class Look:
         on_end: Callable[[Seen], None],
         on_gap: Callable[[float], None],
         wants_gaps_from_s: float | None,
+        on_rate: Callable[[float, float], None] | None = None,
     ) -> None:
         # The newest: a look may have to wait for its keyframe, and what it hears is to be of that moment.
         self._sounds: deque[bytes] = deque(maxlen=SOUND_FRAMES)
@@ -74,6 +85,10 @@ class Look:
         self._note_headers(headers)
         self._on_end = on_end
         self._on_gap = on_gap
+        self._on_rate = on_rate
+        # Frames that are counted, and the stamps of the first and of the last of them.
+        self._count = self._count_since_ms = self._counted_ms = 0
+        self._is_rated = on_rate is None
         self._wants_gaps_from_ms = None if wants_gaps_from_s is None else wants_gaps_from_s * 1000
         self._began_ms: int | None = None
         self._keyframe_ms: int | None = None
@@ -94,7 +109,9 @@ class Look:
                 continue
             now_ms = dts_ms
             if self._began_ms is None:
-                self._began_ms = dts_ms
+                self._began_ms = self._count_since_ms = dts_ms
+            if tag_type == VIDEO and self._on_rate is not None:
+                self._note_frame(dts_ms, body)
             if tag_type == AUDIO:
                 self._note_sound(dts_ms, body)
             elif kind != FRAME:
@@ -125,6 +142,25 @@ class Look:
             if len(first) <= _MOST_SOUND_BYTES:
                 self._sounds.append(bytes(first))
 
+    def _note_frame(self, dts_ms: int, body: "bytes | memoryview") -> None:
+        # Some send a tag for each slice of a picture.
+        if self._tracks.take(VIDEO, body) is None or (self._count and dts_ms == self._counted_ms):
+            return
+        if not self._count:
+            self._count_since_ms = dts_ms
+        self._count += 1
+        self._counted_ms = dts_ms
+        if dts_ms - self._count_since_ms >= _COUNTED_MS:
+            self._rate(self._count - 1, dts_ms)
+            self._count = 1
+
+    def _rate(self, count: int, now_ms: int) -> None:
+        """So many frames have come since the count began; it begins again."""
+        assert self._on_rate is not None
+        lasted_ms = now_ms - self._count_since_ms
+        self._on_rate(count * 1000 / lasted_ms, lasted_ms / 1000)
+        self._count, self._count_since_ms, self._is_rated = 0, now_ms, True
+
     def _note_keyframe(self, dts_ms: int, body: "bytes | memoryview") -> None:
         assert self._began_ms is not None
         first = self._tracks.take(VIDEO, body)
@@ -148,6 +184,11 @@ class Look:
     def _judge(self, passed_ms: int, now_ms: int) -> None:
         seen = self._seen
         has_picture = VIDEO in seen.headers
+        if has_picture and self._on_rate is not None:
+            if now_ms - self._count_since_ms >= _COUNTED_MS + _NO_FRAME_MS:
+                self._rate(self._count, now_ms)
+            if not self._is_rated:
+                return
         if has_picture and (self._keyframe_ms is None or self._wants_next):
             waited_ms = passed_ms if self._keyframe_ms is None else now_ms - self._keyframe_ms
             if waited_ms < MOST_MS:

@@ -107,10 +107,11 @@ class Watcher:
     def _open_look(self, now: float) -> None:
         watch = self._watch
         rule = watch.keyframes_far_apart
-        if not watch.sees and watch.silent is None and rule is None:
+        if not watch.sees and watch.silent is None and rule is None and watch.low_fps is None:
             return
         gaps_from_s = None if rule is None else max(0.0, rule.threshold - LONGEST_PAUSE_S)
-        self._look = Look(self._headers.headers, self._note_seen, self._note_gap, gaps_from_s)
+        on_rate = None if watch.low_fps is None else self._note_frames
+        self._look = Look(self._headers.headers, self._note_seen, self._note_gap, gaps_from_s, on_rate)
         self._taps.add(self._take)
 
     def _end_look(self) -> None:
@@ -130,6 +131,9 @@ class Watcher:
 
     def _note_gap(self, seconds: float) -> None:
         self._judge.note_keyframes(self._clock(), seconds)
+
+    def _note_frames(self, fps: float, lasted_s: float) -> None:
+        self._judge.note_frames(self._clock(), fps, lasted_s)
 
     def _note_seen(self, seen: Seen) -> None:
         """Called in the beat: nothing is decoded here."""

@@ -25,5 +25,7 @@ def reason_of(finding: Finding) -> Reason:
             return Reason.of(Code.CONTENT_SILENT)
         case ContentFault.LOW_BITRATE:
             return Reason.of(Code.CONTENT_LOW_BITRATE, kbps=value)
+        case ContentFault.LOW_FPS:
+            return Reason.of(Code.CONTENT_LOW_FPS, fps=value)
         case ContentFault.KEYFRAMES_FAR_APART:
             return Reason.of(Code.CONTENT_KEYFRAMES_FAR_APART, seconds=value)

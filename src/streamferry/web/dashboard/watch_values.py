@@ -29,7 +29,7 @@ class RuleValues:
             return cls(True, rule.threshold, rule.duration_s, rule.switches)
         default = DEFAULTS.rule(fault)
         assert default is not None
-        return cls(False, default.threshold, default.duration_s)
+        return cls(False, default.threshold or None, default.duration_s)
 
 
 def _rules(watch: Mapping[ContentFault, RuleView]) -> dict[ContentFault, RuleValues]:

@@ -80,9 +80,10 @@ class RuleBody(Body):
 
     threshold: Annotated[float, Strict()] | None = None
     """``black``: share of the picture that is black (0.98). ``frozen``: change that counts as none, in % (1).
-    ``silent``: level in dBFS (-60). ``low_bitrate``: kbit/s (100). ``keyframes_far_apart``: seconds (10)."""
+    ``silent``: level in dBFS (-60). ``low_bitrate``: kbit/s (100). ``low_fps``: frames a second; it has to be given.
+    ``keyframes_far_apart``: seconds (10)."""
     duration_s: Annotated[float, Strict()] | None = None
-    """How long it has to last: 10, 30, 20, 20 and 20."""
+    """How long it has to last: 10, 30, and 20 for all others."""
     switches: Switch | None = None
     """Whether a live input that has it is not shown while there is another input, or a slate; for ``black``,
     ``frozen`` and ``silent``."""

@@ -178,6 +178,11 @@ def test_what_the_content_is_watched_for_is_chosen_in_the_form() -> None:
         rules[ContentFault.SILENT].threshold, rules[ContentFault.BLACK].duration_s = 3.0, None
         wrong = values.find_problems(RULES, NOW)
         assert {"watch.silent.threshold", "watch.black.duration_s"} <= set(wrong)
+        # What is a low frame rate nobody but the user knows.
+        rules[ContentFault.LOW_FPS].is_on = True
+        assert "watch.low_fps.threshold" in values.find_problems(RULES, NOW)
+        rules[ContentFault.LOW_FPS].threshold = 20.0
+        assert "watch.low_fps.threshold" not in values.find_problems(RULES, NOW)
         for rule in rules.values():
             rule.is_on = False
         assert values.watch.draft() is CLEARED

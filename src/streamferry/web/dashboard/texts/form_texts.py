@@ -14,6 +14,7 @@ TEXTS = {
     "content.frozen": ("Picture that stands still", "画面静止"),
     "content.keyframes_far_apart": ("Keyframes far apart", "关键帧间隔过大"),
     "content.low_bitrate": ("Low bit rate", "码率过低"),
+    "content.low_fps": ("Low frame rate", "帧率过低"),
     "content.silent": ("No sound", "无声音"),
     "content.unseen_picture": ("Picture not watched", "画面未检测"),
     "content.unseen_sound": ("Sound not watched", "声音未检测"),
@@ -99,6 +100,7 @@ TEXTS = {
     ),
     "form.loops": ("Loops", "循环次数"),
     "form.low_bitrate_threshold": ("Less than: kbit/s", "低于：kbit/s"),
+    "form.low_fps_threshold": ("Fewer than: frames a second", "低于：帧/秒"),
     "form.mark": ("Watermark", "水印"),
     "form.mark_add": ("Add a picture", "添加图片"),
     "form.mark_hint": (
