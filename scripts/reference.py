@@ -34,8 +34,8 @@ from streamferry.web.metrics import FAMILIES
 from streamferry.web.rest import docs as rest_docs
 from streamferry.web.rest.app import PREFIX as REST
 from streamferry.web.rest.app import build_rest
+from streamferry.web.rest.parts import RestSettings
 from streamferry.web.rest.rest_errors import STATUSES
-from streamferry.web.rest.routes import RestSettings
 from streamferry.worker.items import BURST, EVERY_S
 from streamferry.worker.worker import LEASE_S, REPORT_S
 

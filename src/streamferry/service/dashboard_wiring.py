@@ -12,7 +12,7 @@ from streamferry.web.dashboard.session_shelf import SessionShelf
 from streamferry.web.dashboard.sessions import Sessions
 from streamferry.web.probing import Probing
 from streamferry.web.reads import Reads
-from streamferry.web.rest.routes import RestSettings
+from streamferry.web.rest.parts import RestSettings
 from streamferry.web.schedules import Schedules
 from streamferry.web.writes import Writes
 

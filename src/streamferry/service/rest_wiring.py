@@ -23,7 +23,7 @@ from streamferry.web.compat.sample import write_body
 from streamferry.web.operation_views import CacheItem, CacheView
 from streamferry.web.preview_responses import PreviewResponses
 from streamferry.web.rate_limits import Rates
-from streamferry.web.rest.routes import RestSettings
+from streamferry.web.rest.parts import RestSettings
 from streamferry.worker.egress import Egress, decide_refusal
 
 

@@ -18,7 +18,7 @@ from streamferry.store import Store
 from streamferry.store.records import KeyPair
 from streamferry.web.compat.sample import write_body
 from streamferry.web.rest.app import PREFIX, build_rest
-from streamferry.web.rest.routes import RestSettings
+from streamferry.web.rest.parts import RestSettings
 
 FILES = Path("/media/films")
 PLANTED = "planted-9b1f"

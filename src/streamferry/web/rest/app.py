@@ -3,10 +3,11 @@
 import re
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, Response
+from starlette.routing import BaseRoute
 
 from streamferry import __version__
 from streamferry.control.actions import Actions
@@ -15,11 +16,14 @@ from streamferry.control.clock import Clock, SystemClock
 from streamferry.reasons import said_field
 from streamferry.store import Store
 from streamferry.tasks.errors import ActionError
+from streamferry.web.probing import Probing
 from streamferry.web.reads import Reads
 from streamferry.web.rest.docs import POLICY, write_page
+from streamferry.web.rest.event_stream import Follower
 from streamferry.web.rest.library_routes import add_library_routes
+from streamferry.web.rest.parts import RestParts, RestSettings
 from streamferry.web.rest.rest_errors import STATUSES, Refusal, RestError, translate
-from streamferry.web.rest.routes import RestSettings, Routes
+from streamferry.web.rest.routes import add_routes
 from streamferry.web.rest.schedule_routes import add_schedule_routes
 from streamferry.web.rest.token_gate import Gate
 from streamferry.web.rest.tokens import Tokens
@@ -34,13 +38,7 @@ _REFUSAL = {"content": {"application/json": {"schema": {"$ref": f"#/components/s
 def build_rest(actions: Actions, store: Store, settings: RestSettings, clock: Clock | None = None) -> FastAPI:
     """The application, to be mounted at ``PREFIX``."""
     tokens = Tokens(actions, store.seal, clock or SystemClock())
-    routes = Routes(
-        Reads(actions, settings.read_cache, settings.samples),
-        Writes(actions, settings.address_rules),
-        Callbacks(store),
-        tokens,
-        settings,
-    )
+    reads = Reads(actions, settings.read_cache, settings.samples)
     app = FastAPI(
         title="streamferry",
         version=__version__,
@@ -49,12 +47,20 @@ def build_rest(actions: Actions, store: Store, settings: RestSettings, clock: Cl
         redoc_url=None,
         openapi_url=None,
         redirect_slashes=False,
-        responses={status: {"description": words, **_REFUSAL} for status, words in STATUSES.items()},
         separate_input_output_schemas=False,
+        # Not by a router that the application includes: FastAPI works each of its routes out again.
+        routes=_ROUTES,
     )
-    routes.add_to(app)
-    add_library_routes(app, settings.library)
-    add_schedule_routes(app, Schedules(actions), tokens)
+    app.state.parts = RestParts(
+        reads=reads,
+        writes=Writes(actions, settings.address_rules),
+        callbacks=Callbacks(store),
+        schedules=Schedules(actions),
+        probing=Probing(settings.address_rules, settings.prober),
+        tokens=tokens,
+        follower=Follower(reads, settings.stopping),
+        settings=settings,
+    )
     app.add_middleware(Gate, tokens=tokens, rates=settings.rates, shared_calls=settings.shared_calls)
     app.add_exception_handler(ActionError, _answer_action_error)
     app.add_exception_handler(RestError, _answer_rest_error)
@@ -70,6 +76,18 @@ def build_rest(actions: Actions, store: Store, settings: RestSettings, clock: Cl
         return HTMLResponse(write_page(app.openapi(), PREFIX), headers={"content-security-policy": POLICY})
 
     return app
+
+
+def _make_routes() -> list[BaseRoute]:
+    router = APIRouter(responses={status: {"description": words, **_REFUSAL} for status, words in STATUSES.items()})
+    add_routes(router)
+    add_library_routes(router)
+    add_schedule_routes(router)
+    return router.routes
+
+
+#: Those of every application of this process.
+_ROUTES = _make_routes()
 
 
 async def _answer_action_error(_: Request, error: Exception) -> Response:

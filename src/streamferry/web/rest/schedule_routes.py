@@ -5,70 +5,71 @@ from datetime import datetime, timedelta
 from enum import Enum
 from typing import Annotated, Any
 
-from fastapi import FastAPI, Query
+from fastapi import APIRouter, Query
 from pydantic import AwareDatetime
 from starlette.responses import Response, StreamingResponse
 
 from streamferry.tasks.actor import current_actor
 from streamferry.web.calendar_tokens import path_of
 from streamferry.web.rest.parameters import Groups, TaskId
-from streamferry.web.rest.tokens import Tokens
+from streamferry.web.rest.parts import Parts
 from streamferry.web.schedule_views import CalendarLink, Guide, WindowList
-from streamferry.web.schedules import Schedules
 
 Most = Annotated[int, Query(ge=1, le=500)]
 _CSV: dict[int | str, dict[str, Any]] = {200: {"content": {"text/csv": {"schema": {"type": "string"}}}}}
 _ICS: dict[int | str, dict[str, Any]] = {200: {"content": {"text/calendar": {"schema": {"type": "string"}}}}}
 
 
-def add_schedule_routes(app: FastAPI, schedules: Schedules, tokens: Tokens) -> None:
+def add_schedule_routes(router: APIRouter) -> None:
     """The routes."""
     tags: list[str | Enum] = ["schedule"]
 
-    @app.get("/tasks/{task_id}/windows", tags=tags, operation_id="list_windows")
-    async def list_windows(task_id: TaskId, limit: Most = 50) -> WindowList:
+    @router.get("/tasks/{task_id}/windows", tags=tags, operation_id="list_windows")
+    async def list_windows(parts: Parts, task_id: TaskId, limit: Most = 50) -> WindowList:
         """When the task runs: its window, or those of its series; and what it did in those that are over."""
-        return await schedules.windows(task_id, limit=limit)
+        return await parts.schedules.windows(task_id, limit=limit)
 
-    @app.get("/tasks/{task_id}/guide", tags=tags, operation_id="show_guide")
+    @router.get("/tasks/{task_id}/guide", tags=tags, operation_id="show_guide")
     async def show_guide(
+        parts: Parts,
         task_id: TaskId,
         at: Annotated[AwareDatetime | None, Query(description="From then on, instead of from now on.")] = None,
         limit: Most = 50,
     ) -> Guide:
         """What plays when, if nothing breaks: with ``limit=1``, what plays at ``at``."""
-        return await schedules.guide(task_id, since=at, limit=limit)
+        return await parts.schedules.guide(task_id, since=at, limit=limit)
 
-    @app.get(
+    @router.get(
         "/tasks/{task_id}/as_run.csv", tags=tags, operation_id="show_as_run", response_class=Response, responses=_CSV
     )
     async def show_as_run(
-        task_id: TaskId, since_at: AwareDatetime | None = None, until_at: AwareDatetime | None = None
+        parts: Parts, task_id: TaskId, since_at: AwareDatetime | None = None, until_at: AwareDatetime | None = None
     ) -> Response:
         """What was played and when, as CSV: the items of a list, or the stretches in which a live source streamed; as
         long as events are kept."""
         since, until = since_at or _FIRST, until_at or _LAST
-        lines = schedules.as_run(task_id, since=since, until=until)
+        lines = parts.schedules.as_run(task_id, since=since, until=until)
         # Raises for an unknown task while that can still be answered.
         head = await anext(lines)
         headers = _attached(f"as-run-{task_id[:8]}.csv")
         return StreamingResponse(_after(head, lines), media_type="text/csv", headers=headers)
 
-    @app.get("/calendar_link", tags=tags, operation_id="get_calendar_link")
-    async def get_calendar_link() -> CalendarLink:
+    @router.get("/calendar_link", tags=tags, operation_id="get_calendar_link")
+    async def get_calendar_link(parts: Parts) -> CalendarLink:
         """An address at which a calendar can subscribe to the windows of all tasks; ``&group=NAME`` narrows it. It is
         good as long as the key is."""
-        token = await tokens.make_calendar_token(current_actor().name)
+        token = await parts.tokens.make_calendar_token(current_actor().name)
         return CalendarLink(path=path_of(token))
 
-    @app.get("/calendar.ics", tags=tags, operation_id="show_calendar", response_class=Response, responses=_ICS)
+    @router.get("/calendar.ics", tags=tags, operation_id="show_calendar", response_class=Response, responses=_ICS)
     async def show_calendar(
+        parts: Parts,
         groups: Groups = [],  # noqa: B006 -- FastAPI copies it
         token: Annotated[str, Query(max_length=1000, description="Instead of a bearer token.")] = "",
     ) -> Response:
         """The windows of the next 100 days of all tasks that are not stopped, as an iCalendar file (RFC 5545)."""
         return Response(
-            await schedules.calendar(groups), media_type="text/calendar", headers=_attached("streamferry.ics")
+            await parts.schedules.calendar(groups), media_type="text/calendar", headers=_attached("streamferry.ics")
         )
 
 

@@ -9,7 +9,7 @@ from streamferry.control.library import Library
 from streamferry.control.library_folder import LibraryFolder
 from streamferry.store import Store
 from streamferry.web.compat.sample import write_body
-from streamferry.web.rest.routes import RestSettings
+from streamferry.web.rest.parts import RestSettings
 from streamferry.web.rest.token_gate import MAX_BODY_BYTES
 
 

@@ -21,8 +21,8 @@ from streamferry.web.compat.sample import write_body
 from streamferry.web.rate_limits import FAILURES_AT_ONCE, Rates
 from streamferry.web.reads import Reads
 from streamferry.web.rest.event_stream import Follower
+from streamferry.web.rest.parts import RestSettings
 from streamferry.web.rest.rest_errors import _STATUS, RestError
-from streamferry.web.rest.routes import RestSettings
 from streamferry.web.rest.token_gate import MAX_BODY_BYTES, OPEN
 from streamferry.web.rest.tokens import Tokens
 
