@@ -20,18 +20,23 @@ class NodeMediaServer(Server):
 
     name = "node-media-server"
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, *, records: bool = False) -> None:
         self._node = programs.need("node")
         if not (_HERE / "node_modules" / "node-media-server").is_dir():
             pytest.skip("node-media-server is not installed; run scripts/tools.sh")
         super().__init__(home)
+        self._recorded = [home / "recorded"] if records else []
 
     def command(self) -> list[str | Path]:
-        return [self._node, _HERE / "server.js", str(self.rtmp_port), str(self.http_port)]
+        return [self._node, _HERE / "server.js", str(self.rtmp_port), str(self.http_port), *self._recorded]
 
     def flv_url(self, key: str, app: str = "live") -> str:
         """HTTP-FLV address of a stream."""
         return f"http://127.0.0.1:{self.http_port}/{app}/{key}.flv"
+
+    def recordings(self, key: str, app: str = "live") -> list[Path]:
+        """The FLV files of a stream, one for each publish session, oldest first, if it ``records``."""
+        return sorted((self.home / "recorded" / app / key).glob("*.flv"))
 
     def events(self, key: str, event: str, app: str = "live") -> list[str]:
         """Session ids of all ``postPublish``, ``donePublish``, ``postPlay`` or ``donePlay`` events of a stream."""
