@@ -1,4 +1,4 @@
-"""Makes the clip of a slate: some seconds of H.264 and silent AAC that loop without a seam, by one ffmpeg.
+"""Makes the clip of a slate: some seconds of H.264 or HEVC and silent AAC that loop without a seam, by one ffmpeg.
 
 It is encoded once for a form and kept in the cache, beside the prepared files. At 720p it takes a second of a core. A
 bar moves along the lower edge once a loop: whoever watches sees that the broadcast lives.
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from secrets import token_hex
+from weakref import WeakValueDictionary
 
 from streamferry.media.errors import SourceError, SourceReaderFailed
 from streamferry.media.slate import Slate, SlateKind
@@ -28,11 +29,13 @@ DEFAULT_FPS = 25.0
 FOLDER = "slates"
 #: Length of the loop, and how far apart its keyframes are: a destination that comes has to wait for one.
 LOOP_S, GOP_S = 8, 2
+#: How pixels may be kept: what the encoders of H.264 and HEVC make. What else is on air gets the first.
+PIXELS = ("yuv420p", "yuv422p", "yuv444p", "yuv420p10le", "yuv422p10le", "yuv444p10le")
 #: Clips that are kept, the newest: one that is in use is open, or becomes a prepared file in the next second.
 MOST_KEPT = 200
 _READ_BYTES = 1 << 18
 #: A newer design makes new clips.
-_VERSION = "2"
+_VERSION = "3"
 # By preference; the first has Chinese, Japanese and Korean. Without any, a card has no words.
 _FONTS = (
     "/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc",
@@ -50,14 +53,18 @@ _FONTS = (
 # What is wider than a letter, in parts of the font's size; and all else.
 _WIDE_FROM, _WIDE, _NARROW = 0x2E80, 1.0, 0.56
 _OWN_ADDRESS = MediaUrl.parse("file:///slate")
+# By its path, while somebody makes it or waits for it.
+_making: WeakValueDictionary[Path, asyncio.Lock] = WeakValueDictionary()
 
 
 @dataclass(frozen=True, slots=True)
 class Canvas:
-    """What a slate is made for: the form on air, in which a track that is missing is not needed, and its frame rate."""
+    """What a slate is made for: the form on air, in which a track that is missing is not needed, its frame rate, and
+    how its pixels are kept."""
 
     form: Form = DEFAULT_FORM
     fps: float = DEFAULT_FPS
+    pixels: str = PIXELS[0]
 
     @property
     def video(self) -> VideoForm:
@@ -75,9 +82,11 @@ async def slate_clip(slate: Slate, canvas: Canvas, root: Path) -> MediaUrl:
     words = "\n".join((_VERSION, slate.key, repr(canvas)))
     path = root / FOLDER / f"{sha256(words.encode()).hexdigest()}.flv"
     try:
-        if not await asyncio.to_thread(path.exists):
-            data = await _encode(slate, canvas)
-            await asyncio.to_thread(_keep, path, data)
+        # Runs that begin at the same moment need the same one, as after a restart.
+        async with _making.setdefault(path, asyncio.Lock()):
+            if not await asyncio.to_thread(path.exists):
+                data = await _encode(slate, canvas)
+                await asyncio.to_thread(_keep, path, data)
     except OSError as error:
         # As a disk that is full: it may be another time.
         raise SourceReaderFailed(Code.SLATE_NOT_MADE, words=error.strerror or type(error).__name__) from None
@@ -140,7 +149,7 @@ def _arguments(slate: Slate, canvas: Canvas, files: list[int]) -> tuple[list[str
     inputs = ["-f", "lavfi", "-i", f"color=c={color}:s={width}x{height}:r={fps:g}:d={LOOP_S}"]
     layout = {1: "mono", 2: "stereo"}.get(audio.channels, f"{audio.channels}c")
     inputs += ["-f", "lavfi", "-t", str(LOOP_S), "-i", f"anullsrc=r={audio.rate_hz}:cl={layout}"]
-    steps, font = ["format=yuv420p"], ""
+    steps, font = [f"format={canvas.pixels}"], ""
     before = ""
     if slate.kind is SlateKind.PICTURE:
         files.append(sealed_file(slate.picture))
@@ -154,14 +163,24 @@ def _arguments(slate: Slate, canvas: Canvas, files: list[int]) -> tuple[list[str
         steps = [*_card(slate, width, height, font, files), *steps]
     else:
         before = "[0:v]"
-    gop = str(round(fps * GOP_S))
     return [
         *("-nostdin", *inputs, "-filter_complex", f"{before}{','.join(steps)}[shown]"),
-        *("-map", "[shown]", "-map", "1:a"),
-        *("-c:v", "libx264", "-preset", "ultrafast", "-profile:v", "main", "-crf", "20", "-bf", "0", "-g", gop),
-        *("-keyint_min", gop, "-sc_threshold", "0", "-c:a", "aac", "-b:a", "96k", "-ar", str(audio.rate_hz)),
+        *("-map", "[shown]", "-map", "1:a", *_coded(canvas, round(fps * GOP_S))),
+        *("-c:a", "aac", "-b:a", "96k", "-ar", str(audio.rate_hz)),
         *("-ac", str(audio.channels), "-t", str(LOOP_S), *FLV_OUTPUT),
     ], font
+
+
+def _coded(canvas: Canvas, gop: int) -> list[str]:
+    """How the picture is encoded: without frames that come before another one."""
+    if canvas.video.codec == "hevc":
+        words = f"log-level=error:bframes=0:keyint={gop}:min-keyint={gop}:scenecut=0:open-gop=0"
+        return ["-c:v", "libx265", "-preset", "ultrafast", "-crf", "24", "-x265-params", words]
+    profile = ("-profile:v", "main") if canvas.pixels == PIXELS[0] else ()
+    return [
+        *("-c:v", "libx264", "-preset", "ultrafast", *profile, "-crf", "20", "-bf", "0"),
+        *("-g", str(gop), "-keyint_min", str(gop), "-sc_threshold", "0"),
+    ]
 
 
 def _card(slate: Slate, width: int, height: int, font: str, files: list[int]) -> list[str]:

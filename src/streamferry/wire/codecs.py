@@ -22,6 +22,7 @@ _NELLYMOSER = (4, 5, 6)
 _FOURCC_NAMES = {"av01": "AV1", "vp08": "VP8", "vp09": "VP9", "vvc1": "VVC", "ac-3": "AC-3", "ec-3": "E-AC-3"}
 _HIGH_PROFILES = frozenset((100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135))
 _HEVC_SPS = 33
+_CHROMA = ("gray", "yuv420p", "yuv422p", "yuv444p")
 # Headers have some hundred bytes. A picture's size lies in the first hundred of a parameter set.
 _MAX_CONFIG_BYTES = 16 << 10
 _SPS_BYTES = 1 << 10
@@ -182,6 +183,20 @@ def avc_set_size(unit: bytes) -> tuple[int, int]:
     return read.width, read.height
 
 
+def pixel_format(body: bytes) -> str:
+    """How pixels are kept, as ffmpeg names it, by the sequence header of H.264 or HEVC: ``yuv420p``, ``yuv422p10le``.
+
+    Raises UnsupportedCodec, ValueError or IndexError for one that is damaged.
+    """
+    codec, config = _video_codec(body), _bounded(body[5:])
+    if codec == _AVC:
+        read = read_avc_set(config[8 : 8 + int.from_bytes(config[6:8], "big")])
+        chroma, depth = read.chroma, read.depth
+    else:
+        chroma, depth = config[16] & 3, 8 + (config[17] & 7)
+    return _CHROMA[chroma & 3] + (f"{depth}le" if depth > 8 else "")
+
+
 def avc_frame_rate(body: bytes) -> float:
     """Pictures a second of H.264 by its sequence header, 0 if it does not say, or says that they are not even.
 
@@ -230,6 +245,9 @@ class AvcSet:
     #: pic_order_cnt_type and max_num_ref_frames.
     order_type: int
     references: int
+    #: chroma_format_idc, and bits of a sample of luma.
+    chroma: int
+    depth: int
     rest: BitReader
 
 
@@ -239,12 +257,12 @@ def read_avc_set(unit: bytes) -> AvcSet:
     profile = bits.read(8)
     bits.skip(16)
     bits.read_golomb()
-    chroma = 1
+    chroma, depth = 1, 8
     if profile in _HIGH_PROFILES:
         chroma = bits.read_golomb()
         if chroma == 3:
             bits.skip(1)
-        bits.read_golomb()
+        depth += bits.read_golomb()
         bits.read_golomb()
         bits.skip(1)
         if bits.read(1):
@@ -277,7 +295,7 @@ def read_avc_set(unit: bytes) -> AvcSet:
         left, right, top, bottom = (bits.read_golomb() for _ in range(4))
         width -= (left + right) * (2 if chroma in (1, 2) else 1)
         height -= (top + bottom) * (2 if chroma == 1 else 1) * (2 - is_progressive)
-    return AvcSet(*_checked(width, height), bool(is_progressive), profile, order, references, bits)
+    return AvcSet(*_checked(width, height), bool(is_progressive), profile, order, references, chroma, depth, bits)
 
 
 def _skip_scaling_list(bits: BitReader, size: int) -> None:

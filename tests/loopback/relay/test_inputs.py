@@ -16,7 +16,7 @@ import pytest
 from kit.clips import ClipFactory
 from kit.pictures import make_picture
 from kit.waiting import PATIENCE_S
-from scripted.camera import SOUND_MS, Camera, number_of, sound
+from scripted.camera import AVC_HEADER, SOUND_MS, Camera, number_of, sound
 from scripted.destination import Destination, Publish
 from scripted.source import Source
 from scripted.waiting import until
@@ -28,6 +28,8 @@ from streamferry.prepare.slate import Canvas, slate_clip
 from streamferry.relay import Item, RelaySpec
 from streamferry.relay import spec as spec_module
 from streamferry.relay.beat import RING_S
+from streamferry.relay.eyes.decoders import FfmpegDecoders
+from streamferry.relay.eyes.look import SOUND_FRAMES
 from streamferry.relay.feed import LiveFeed
 from streamferry.relay.flow import LiveFlow
 from streamferry.relay.inputs import keeper, policy, slate
@@ -36,6 +38,7 @@ from streamferry.relay.inputs.keeper import InputsKeeper
 from streamferry.relay.inputs.policy import SLATE, Switching
 from streamferry.relay.spec import Input, Latency, Order
 from streamferry.relay.status import Shown, Switch
+from streamferry.wire.codecs import pixel_format
 
 pytestmark = pytest.mark.usefixtures("quick", "quick_switches")
 #: The pictures of each camera count from another number.
@@ -336,9 +339,9 @@ async def test_the_slate_is_made_before_it_is_needed_and_there_within_a_second(
     relays, cameras: Cameras, destination: Destination, clips: ClipFactory, tmp_path: Path, monkeypatch: Any
 ) -> None:
     """Each kind, never encoded before: it is ready while a camera is on air; from the decision on it takes fewer visits
-    than there are in a second until the first picture of it is sent."""
+    than there are in a second until the first picture of it is sent. What is made for it has the pixels on air."""
     monkeypatch.setattr(slate, "slate_clip", lambda wanted, canvas, root: slate_clip(wanted, canvas, tmp_path))
-    small = Canvas(Form(VideoForm("h264", 64, 36), AudioForm("aac", 44100, 2)))
+    small = Canvas(Form(VideoForm("h264", 64, 36), AudioForm("aac", 44100, 2)), pixels="yuv420p10le")
     monkeypatch.setattr(slate, "canvas_of", lambda timeline: small)
     visits, waited = 0, []
     decided: int | None = None
@@ -377,7 +380,14 @@ async def test_the_slate_is_made_before_it_is_needed_and_there_within_a_second(
         await until(f"the {kind.kind}", lambda: relay._run._source._inputs._slate.is_open)
         relay.update(replace(with_slate, pinned=SLATE))
         await until(f"the {kind.kind} on air", lambda number=number: len(waited) == number)
+    publish = destination.publishes[0]
+    begun = len(publish.frames(AUDIO))
+    await until("its sound", lambda: len(publish.frames(AUDIO)) >= begun + 2 * SOUND_FRAMES)
     await relay.stop()
+    made = [pixel_format(header) for header in header_of(publish) if header != AVC_HEADER]
+    assert made == [*["yuv420p10le"] * 3, "yuv420p"], "a card, a colour, a picture, and a clip as it is"
+    heard = [tag[2] for tag in publish.frames(AUDIO)[begun : begun + 2 * SOUND_FRAMES]]
+    assert await level_of(sound_header_of(publish)[-1], heard) > -40, "a clip has its own sound"
     a_second = spec.visits / RING_S
     assert max(waited) < a_second
     assert len(destination.publishes) == 1
@@ -563,6 +573,21 @@ async def test_a_list_that_is_shown_as_an_input_goes_on_with_its_next_item(
     await until("the second", lambda: relay.status.playhead is not None and relay.status.playhead.item == 1, 15)
     await relay.stop()
     assert_unbroken(destination.publishes[0])
+
+
+def sound_header_of(publish: Publish) -> list[bytes]:
+    """The headers of sound that came."""
+    kinds = zip(publish.tags, publish.kinds, strict=True)
+    return [tag[2] for tag, (tag_type, kind) in kinds if (tag_type, kind) == (AUDIO, SEQUENCE_HEADER)]
+
+
+async def level_of(header: bytes, sounds: list[bytes]) -> float:
+    """How loud it is, in dBFS."""
+    decoders = FfmpegDecoders(answer_s=PATIENCE_S)
+    try:
+        return await decoders.level(header, sounds)
+    finally:
+        await decoders.aclose()
 
 
 def header_of(publish: Publish) -> list[bytes]:

@@ -17,7 +17,8 @@ from streamferry.media.slate import Slate, SlateKind
 from streamferry.media.tag import AUDIO, SEQUENCE_HEADER, VIDEO
 from streamferry.net.folders import EVERYWHERE
 from streamferry.prepare.form import AudioForm, Form, VideoForm
-from streamferry.prepare.slate import DEFAULT_FPS, Canvas, slate_clip
+from streamferry.prepare.processing import AS_THEY_ARE
+from streamferry.prepare.slate import DEFAULT_FPS, PIXELS, Canvas, slate_clip
 from streamferry.prepare.store import PreparedStore
 from streamferry.reasons import Reason
 from streamferry.relay.backoff import Backoff
@@ -30,7 +31,7 @@ from streamferry.relay.inputs.run_form import RunForm
 from streamferry.relay.keeper import RunContext, forget_frames
 from streamferry.relay.spec import Item
 from streamferry.timeline import Timeline
-from streamferry.wire.codecs import avc_frame_rate, parse_sound, parse_video_header
+from streamferry.wire.codecs import avc_frame_rate, parse_sound, parse_video_header, pixel_format
 
 # How often it is looked whether the form on air has changed.
 _LOOK_S = 1.0
@@ -184,7 +185,7 @@ class SlateInput:
         if self._is_shown:
             return slate == made_for[1] or not self._slate.zones or (self.held is not None and self.held.is_there)
         # A frame rate that is only measured is never twice the same.
-        return canvas.form == made_for[0].form and slate == made_for[1]
+        return (canvas.form, canvas.pixels, slate) == (made_for[0].form, made_for[0].pixels, made_for[1])
 
     async def _replace(self, clip: ListInput, due: datetime) -> bool:
         """Let it be the clip: when it is due while the slate is on air, else as soon as it is open. Gives whether it
@@ -215,6 +216,9 @@ class SlateInput:
             url = await slate_clip(slate, canvas, self._store.root)
             folders = EVERYWHERE
         spec = replace(spec_of_list(context.spec, [Item(url)]), watermark=None)
+        if folders is not None and canvas.pixels != PIXELS[0]:
+            # What preparation makes has 8 bits, and colours half as fine.
+            spec = replace(spec, normalize=AS_THEY_ARE)
         return ListInput(*(context, spec, self._flow, self._scratch, self._store), form=canvas.form, folders=folders)
 
 
@@ -222,7 +226,7 @@ def canvas_of(timeline: Timeline) -> Canvas | None:
     """The form on air, by its headers; None while there is no picture, or one that no slate can be made for."""
     video: VideoForm | None = None
     audio: AudioForm | None = None
-    fps = DEFAULT_FPS
+    fps, pixels = DEFAULT_FPS, PIXELS[0]
     for tag_type, _, body, kind in timeline.headers:
         if kind != SEQUENCE_HEADER:
             continue
@@ -232,12 +236,14 @@ def canvas_of(timeline: Timeline) -> Canvas | None:
                 form = parse_video_header(header)
                 video = VideoForm(_VIDEO_NAMES[form.codecs[:4]], form.width, form.height)
                 fps = _frame_rate(header, timeline)
+                told = pixel_format(header)
+                pixels = told if told in PIXELS else PIXELS[0]
             elif tag_type == AUDIO:
                 rate_hz, channels = parse_sound(header)
                 audio = AudioForm("aac", rate_hz, channels or 2)
         except (ValueError, IndexError, KeyError):
             continue
-    return None if video is None else Canvas(Form(video, audio), fps)
+    return None if video is None else Canvas(Form(video, audio), fps, pixels)
 
 
 def _frame_rate(header: bytes, timeline: Timeline) -> float:
