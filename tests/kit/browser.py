@@ -13,7 +13,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from playwright.sync_api import Browser, BrowserContext, FloatRect, Locator, Page, expect, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    FloatRect,
+    Locator,
+    Page,
+    TimeoutError,
+    expect,
+    sync_playwright,
+)
 
 from kit import programs
 from kit.waiting import PATIENCE_S, wait_for
@@ -22,6 +31,8 @@ from kit.waiting import PATIENCE_S, wait_for
 SCREENSHOTS = "STREAMFERRY_SCREENSHOTS"
 #: In what the browser says of anything that a page may not do.
 _POLICY = "Content Security Policy"
+#: How often a page is asked to close, and how long it has for it each time.
+_CLOSINGS, _CLOSES_MS = 15, 2_000
 expect.set_options(timeout=1000 * PATIENCE_S)
 
 
@@ -132,7 +143,7 @@ class SharedBrowser:
             yield _tab(place, base, is_patient=is_patient)
         finally:
             for page in place.pages:
-                page.close()
+                close(page)
             place.clear_cookies()
             place.clear_permissions()
             if has_own_clock:
@@ -178,6 +189,25 @@ def tab(browser: Browser, base: str, *, locale: str = "en-GB") -> Iterator[Tab]:
         yield _tab(context, base, is_patient=True)
     finally:
         context.close()
+
+
+def close(page: Page) -> None:
+    """Close it, within a limit.
+
+    Chromium says that it closes a page, and forgets it, where the page is being replaced by the next one just then:
+    ``Page.close`` waits for ever (https://crbug.com/536385539). Whoever asks again is heard.
+    """
+    context = page.context
+    assert context.browser
+    session = context.browser.new_browser_cdp_session()
+    target = context.new_cdp_session(page).send("Target.getTargetInfo")["targetInfo"]["targetId"]
+    for _ in range(_CLOSINGS):
+        with contextlib.suppress(TimeoutError), page.expect_event("close", timeout=_CLOSES_MS):
+            session.send("Target.closeTarget", {"targetId": target})
+        if page.is_closed():
+            break
+    session.detach()
+    assert page.is_closed(), f"a page that cannot be closed: {page.url}"
 
 
 def sign_in(page: Page, key: str, secret: str, path: str = "") -> None:
