@@ -4,6 +4,9 @@ Imports and the search for tests are done once, by a process that runs none of t
 (``kit.balance``), and tells pytest what the others report, as if it had run the tests itself. A process asks for its
 next part as it begins the last test of the one before, for pytest has to know which test follows: what both use stays.
 
+Most tests of servers wait. While much of the machine has nothing to do, there are more processes than were asked for;
+once all of it works, none of these gets another part.
+
 One that ends in the midst of a test has failed it, and another one takes what is left of its part.
 """
 
@@ -12,6 +15,7 @@ import ctypes
 import os
 import signal
 import sys
+import time
 import traceback
 import warnings
 from collections.abc import Iterator
@@ -29,6 +33,32 @@ from kit.balance import SERVERS, Parts
 
 _DIRECTORY = pytest.StashKey[Path]()
 _PR_SET_PDEATHSIG = 1
+#: How often is looked whether the machine has something to do, and which share of its time makes a process more, or one
+#: less.
+_LOOK_S = 10.0
+_MUCH, _LITTLE = 0.2, 0.05
+
+
+class IdleTime:
+    """How much of the machine's time nobody used: Linux tells it for all its processors together."""
+
+    def __init__(self, stat: Path = Path("/proc/stat")) -> None:
+        self._stat = stat
+        self._before = self._read()
+
+    def share(self) -> float:
+        """Since the last call, or since this was made. 0: none, or it is not known."""
+        (idle, total), (idle_before, total_before) = now, before = self._read(), self._before
+        self._before = now
+        return (idle - idle_before) / (total - total_before) if now != before else 0.0
+
+    def _read(self) -> tuple[int, int]:
+        """What had nothing to do or waited for a disk; and all."""
+        try:
+            user, nice, system, idle, waits, *others = map(int, self._stat.read_text().split("\n", 1)[0].split()[1:9])
+        except OSError:
+            return 0, 0
+        return idle + waits, sum((user, nice, system, idle, waits, *others))
 
 
 def directory_of_run(config: pytest.Config, base: Path) -> Path:
@@ -54,9 +84,7 @@ class SharedRun:
             programs.start_forks()
         run = _Run(session)
         try:
-            for _ in range(self._count):
-                run.start()
-            run.serve()
+            run.serve(self._count)
         finally:
             run.close()
             programs.close_forks()
@@ -71,6 +99,8 @@ class _Process:
     connection: Connection
     left: list[int] = field(default_factory=list)
     is_in_test: bool = False
+    #: It gets no more parts.
+    ends: bool = False
 
 
 class _Run:
@@ -82,6 +112,10 @@ class _Run:
         self._parts = Parts([item.nodeid for item in session.items])
         self._processes: list[_Process] = []
         self._count = 0
+        self._asked_for = 0
+        self._idle = IdleTime()
+        self._idle_share = 0.0
+        self._look_at = time.monotonic() + _LOOK_S
 
     def start(self, left: list[int] | None = None) -> None:
         """Fork one, if there is something to do. ``left``: its first tests, instead of a part."""
@@ -101,11 +135,15 @@ class _Run:
         theirs.close()
         self._processes.append(_Process(pid, ours, first))
 
-    def serve(self) -> None:
-        """Until all is done. Raises as pytest does where a run is to stop early."""
+    def serve(self, count: int) -> None:
+        """Until all is done, by ``count`` processes or more. Raises as pytest does where a run is to stop early."""
         hook = self._session.config.hook
+        self._asked_for = count
+        for _ in range(count):
+            self.start()
         while self._processes:
-            ready = wait([process.connection for process in self._processes])
+            ready = wait([process.connection for process in self._processes], _LOOK_S)
+            self._look()
             for process in [process for process in self._processes if process.connection in ready]:
                 try:
                     what, told = process.connection.recv()
@@ -114,7 +152,8 @@ class _Run:
                     continue
                 match what:
                     case "next":
-                        part = self._parts.take()
+                        process.ends = self._is_one_too_many()
+                        part = [] if process.ends else self._parts.take()
                         process.left += part
                         process.connection.send(part)
                     case "begins":
@@ -136,6 +175,21 @@ class _Run:
                 raise self._session.Failed(self._session.shouldfail)
             if self._session.shouldstop:
                 raise self._session.Interrupted(self._session.shouldstop)
+
+    def _look(self) -> None:
+        """Now and then: another process, if there is time for it."""
+        if time.monotonic() < self._look_at:
+            return
+        self._look_at = time.monotonic() + _LOOK_S
+        self._idle_share = self._idle.share()
+        if self._idle_share > _MUCH and self._count_staying() < self._asked_for + self._asked_for // 2:
+            self.start()
+
+    def _is_one_too_many(self) -> bool:
+        return self._idle_share < _LITTLE and self._count_staying() > self._asked_for
+
+    def _count_staying(self) -> int:
+        return sum(not process.ends for process in self._processes)
 
     def close(self) -> None:
         """Let each end: it ends its test, and what it has started."""

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from kit.processes import IdleTime
+
 _TESTS = Path(__file__).parents[1]
 _CONFTEST = """
 import pytest
@@ -80,6 +82,28 @@ def pytest_runtest_makereport(item, call):
         raise SystemError("it cannot tell of that")
 """
 
+# No test ends before three processes were in one.
+_WAITS = """
+import os, time
+
+def test_waits(tmp_path_factory):
+    met = tmp_path_factory.getbasetemp().parent / "met"
+    met.mkdir(exist_ok=True)
+    (met / str(os.getpid())).touch()
+    until = time.monotonic() + 60
+    while len(list(met.iterdir())) < 3:
+        assert time.monotonic() < until, "nobody else came"
+        time.sleep(0.05)
+"""
+_IDLE = (
+    _CONFTEST
+    + """
+from kit import processes
+processes._LOOK_S = 0.1
+processes.IdleTime.share = lambda self: 0.9
+"""
+)
+
 
 def run(folder: Path, *words: str, **modules: str) -> "subprocess.CompletedProcess[str]":
     """What pytest says of modules that two processes share."""
@@ -125,6 +149,24 @@ def test_what_pytest_itself_fails_at_is_one_failed_test(tmp_path: Path) -> None:
     assert done.returncode == pytest.ExitCode.TESTS_FAILED, done.stdout + done.stderr
     assert "3 failed, 22 passed, 1 skipped, 1 warning" in done.stdout
     assert "it cannot tell of that" in done.stdout
+
+
+def test_while_the_machine_has_time_there_is_a_process_more(tmp_path: Path) -> None:
+    """Tests that wait for three processes, where two were asked for; each of these has its next test already."""
+    modules = {f"test_{name}": _WAITS for name in "abcde"}
+    done = run(tmp_path, f"--basetemp={tmp_path / 'temporary'}", conftest=_IDLE, **modules)
+    assert "5 passed" in done.stdout, done.stdout + done.stderr
+
+
+def test_idle_time_is_what_nobody_used(tmp_path: Path) -> None:
+    """Of all processors, since the last look; where the kernel does not tell, none."""
+    stat = tmp_path / "stat"
+    stat.write_text("cpu  100 0 0 50 0 0 0 0 7 7\ncpu0 1 1 1 1\n")
+    idle = IdleTime(stat)
+    stat.write_text("cpu  110 5 5 70 5 3 1 1 7 7\n")
+    assert idle.share() == 0.5
+    assert idle.share() == 0.0
+    assert IdleTime(tmp_path / "none").share() == 0.0
 
 
 def test_a_run_stops_where_it_is_told_to(tmp_path: Path, ended: Path) -> None:
