@@ -57,7 +57,7 @@ class Scheduler:
 
     async def run_once(self) -> None:
         """One pass."""
-        async with self._store.read() as connection:
+        async with self._store.glance() as connection:
             pending = await due.read_pending(connection)
         if pending.expired:
             async with self._store.write() as connection:

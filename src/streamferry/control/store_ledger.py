@@ -105,10 +105,11 @@ class StoreLedger:
         with _availability(), acting_as(self._actor):
             began_at = time.monotonic()
             choice = None
-            async with self._store.read() as connection:
+            async with self._store.glance() as connection:
                 orders, has_due, now_ms = await workers.poll(connection, self._worker_id, self._traits.labels)
                 read_at = time.monotonic()
-                if has_due and room and began_at >= self._claim_at:
+            if has_due and room and began_at >= self._claim_at:
+                async with self._store.read() as connection:
                     choice = await claims.choose(connection, self._worker_id, load=load, room=room)
             self._steps += self._clock_steps.note(now_ms, began_at, read_at)
             if choice is None:

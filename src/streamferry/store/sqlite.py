@@ -22,6 +22,8 @@ from sqlalchemy.util import LRUCache
 BUSY_S = 5.0
 #: Rows that come in the turn that executes.
 _FIRST_ROWS = 100
+#: Options of an engine whose statements need no transaction: each is one by itself, and takes one turn, not three.
+ALONE = {"is_alone": True}
 #: The statements of all stores of this process, compiled.
 _COMPILED: LRUCache[Any, Any] = LRUCache(1000)
 
@@ -45,7 +47,8 @@ def make_engine(url: sa.URL, begin_statement: str, *, is_durable: bool) -> Async
 
     @sa.event.listens_for(engine.sync_engine, "begin")
     def begin(connection: sa.Connection) -> None:
-        connection.exec_driver_sql(begin_statement)
+        if not connection.get_execution_options().keys() & ALONE.keys():
+            connection.exec_driver_sql(begin_statement)
 
     return engine
 
@@ -116,6 +119,11 @@ class _Connection(aiosqlite.Connection):
     async def take(self, function: Callable[..., object], *arguments: object) -> None:
         """Call it in the connection's thread."""
         await self._execute(function, *arguments)  # type: ignore[no-untyped-call]
+
+    async def commit(self) -> None:
+        """See aiosqlite. A statement that was alone is committed."""
+        if self.in_transaction:
+            await super().commit()
 
     async def rollback(self) -> None:
         """See aiosqlite. Each connection is rolled back as it returns to the pool, where nothing is left to be."""

@@ -28,6 +28,8 @@ _log = logging.getLogger("streamferry.worker")
 #: Renewal, and with it the playheads, which are at most this old after a kill (docs/decisions/0013). With 1 s, and
 #: a check each POLL_S, 2 % of lists resumed more than a second before the break.
 REPORT_S = 0.5
+#: How often it does that while it has no task: only its lease is renewed, four times as often as must be.
+IDLE_REPORT_S = 1.5
 #: How often it reports its health.
 HEALTH_S = 5.0
 #: How often it checks for work and orders: one read by key.
@@ -253,7 +255,7 @@ class Worker:
     async def _report(self) -> None:
         self._is_stirred = False
         now, began_at = asyncio.get_running_loop().time(), lease_clock()
-        self._report_at = now + REPORT_S
+        self._report_at = now + (REPORT_S if self._runners else min(IDLE_REPORT_S, self._lease_s / 4))
         told: list[tuple[TaskRunner, Report]] = []
         for number, one in enumerate(self._runners.values()):
             if number and number % _AT_ONCE == 0:

@@ -143,7 +143,7 @@ class Dispatcher:
         for one in self._sending.values():
             places.put(one.host_digest, is_failing=one.is_failing)
         if not attempts:
-            async with self._store.read() as connection:
+            async with self._store.glance() as connection:
                 if not await mailboxes.has_due(connection, places):
                     return []
         secrets: list[str] = []
