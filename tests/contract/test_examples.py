@@ -1,46 +1,47 @@
 """The examples do what they say, and so do the samples of the official page with our SDK in place of theirs."""
 
 import base64
+import contextlib
 import os
-import subprocess
-import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
 from served import Served
 
 from kit.clips import ClipFactory
+from kit.forked import Forks
 from kit.pictures import make_picture
-from kit.waiting import START_S
 from streamferry.client import LiveService, TaskList
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
-def run(served: Served, name: str, *arguments: object, typed: str = "") -> str:
+@pytest.fixture(scope="module")
+def forks() -> Iterator[Forks]:
+    """Examples are forked from a process that has imported our SDK, which is most of what each costs."""
+    with contextlib.closing(Forks("kit.script", "streamferry.client")) as one:
+        yield one
+
+
+def run(forks: Forks, served: Served, name: str, *arguments: object, typed: str = "") -> str:
     """What an example prints."""
     keys = {"STREAMFERRY_URL": f"http://{served.host}", "ACCESS_KEY_ID": served.ak, "ACCESS_KEY_SECRET": served.sk}
-    done = subprocess.run(
-        [sys.executable, EXAMPLES / name, *map(str, arguments)],
-        env={**os.environ, **keys},
-        input=typed,
-        capture_output=True,
-        text=True,
-        timeout=START_S,
-        check=False,
-    )
+    words = [str(EXAMPLES / name), *map(str, arguments)]
+    done = forks.run(words, text=typed, environment={**os.environ, **keys})
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
 
-def test_every_example_is_in_the_list_and_does_its_work(served: Served, clips: ClipFactory) -> None:
+def test_every_example_is_in_the_list_and_does_its_work(forks: Forks, served: Served, clips: ClipFactory) -> None:
     """From the first task to the last."""
     ran = set()
 
     def example(name: str, *arguments: object, typed: str = "") -> str:
         ran.add(name)
-        return run(served, name, *arguments, typed=typed)
+        return run(forks, served, name, *arguments, typed=typed)
 
     first = example("create_live_task.py", "http://127.0.0.1:1/live/a.flv", "rtmp://127.0.0.1:1/live/one")
     clip = f"file://{clips('h264_no_bframes')}"

@@ -162,7 +162,7 @@ class Commands:
 
     async def slots(self) -> list[dict[str, str]]:
         """All, those that run first."""
-        found = [json.loads(line) for line in (await self.done("status", "--json", elsewhere=True)).splitlines()]
+        found = [json.loads(line) for line in (await self.done("status", "--json")).splitlines()]
         return sorted(found, key=lambda one: not one["node"])
 
 

@@ -22,6 +22,8 @@ _DUMPED = re.compile(
 )
 #: Rarely a line is told in two pieces; of what makes it complain all the time, in most of them.
 _TRIES = 5
+#: Files of which a demuxer gives the packets as they were put in.
+_PLAIN = (".mp4", ".m4a", ".flv", ".mkv")
 _COMPLAINT = re.compile(r"(?:\[[^\]]+ @ \w+\] )*\[(?:error|fatal|panic)\]")
 
 
@@ -204,10 +206,12 @@ def _listed(path: Path) -> tuple[str, ...]:
 
 @functools.lru_cache(maxsize=32)
 def _listed_as_it_is(path: Path, mtime_ns: int, size_bytes: int) -> tuple[str, ...]:
-    """By way of Matroska, without what TS and FLV put around each packet. Clips are looked at again and again."""
+    """Without what TS puts around each packet: it becomes Matroska first. Clips are looked at again and again."""
     reading = (programs.ffmpeg(), "-v", "error", "-nostdin", "-i")
+    listing = ("-map", "0", "-c", "copy", "-f", "framecrc", "-")
+    if path.suffix in _PLAIN:
+        return tuple(programs.run([*reading, path, *listing]).stdout.splitlines())
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "copy.mkv"
         programs.run([*reading, path, "-map", "0", "-c", "copy", copy])
-        told = programs.run([*reading, copy, "-map", "0", "-c", "copy", "-f", "framecrc", "-"]).stdout
-    return tuple(told.splitlines())
+        return tuple(programs.run([*reading, copy, *listing]).stdout.splitlines())

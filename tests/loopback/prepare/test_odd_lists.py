@@ -9,6 +9,7 @@ import random
 from collections.abc import AsyncIterator, Callable
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,8 +31,8 @@ from streamferry.relay.status import START, ItemStep, Playhead
 from streamferry.source.prepared import PreparedReader
 from streamferry.timeline.joins import MAX_OVERLAP_MS
 
-#: Lists that are played as they are. They are the same in each run: among 200, each file comes after each other one.
-COUNT = int(os.environ.get("ODD_LISTS", "200"))
+#: Walks through all pairs of files, each cut into lists that are played as they are. They are the same in each run.
+WALKS = int(os.environ.get("ODD_WALKS", "1"))
 LOOPS = 2
 ITEMS = 6
 DESTINATION = MediaUrl.parse("rtmp://127.0.0.1:1/live/key")
@@ -111,20 +112,35 @@ async def whole(prepared: PreparedList, spec: RelaySpec, item: Item) -> Prepared
 @pytest.mark.parametrize("seed", range(6))
 async def test_lists_of_odd_files_froze(folder: Path, store: PreparedStore, seed: int) -> None:
     """Files whose tracks begin or end seconds apart, of one track, of several recordings: all of it is sent in time."""
-    await play_list(folder, store, seed, "first")
-
-
-async def test_lists_of_odd_files_that_are_copied_froze(folder: Path, store: PreparedStore) -> None:
-    """What one has prepared, all others play: so these are many."""
-    for seed in range(COUNT):
-        await play_list(folder, store, seed, "copy")
-
-
-async def play_list(folder: Path, store: PreparedStore, seed: int, normalize: str) -> None:
-    """Play one, and raise AssertionError for what is not right."""
     chance = random.Random(seed)
     names = [chance.choice(sorted(ODD)) for _ in range(ITEMS)]
-    choices = {"normalize": Normalize.parse(normalize), "silence": chance.random() < 0.7}
+    await play_list(folder, store, names, normalize=Normalize.parse("first"), silence=chance.random() < 0.7)
+
+
+@pytest.mark.parametrize("silence", [True, False])
+async def test_lists_of_odd_files_that_are_copied_froze(folder: Path, store: PreparedStore, silence: bool) -> None:
+    """What one has prepared, all others play: so these are many. Each file comes after each, and after itself."""
+    copied = Normalize.parse("copy")
+    for seed in range(WALKS):
+        walk = all_pairs(sorted(ODD), random.Random(2 * seed + silence))
+        for at in range(0, len(walk) - 1, ITEMS - 1):
+            await play_list(folder, store, walk[at : at + ITEMS], normalize=copied, silence=silence)
+
+
+def all_pairs(names: list[str], chance: random.Random) -> list[str]:
+    """A walk in which each name follows each one once: Hierholzer's, which goes back to where a way is left."""
+    left = {name: chance.sample(names, len(names)) for name in names}
+    way, walk = [names[0]], list[str]()
+    while way:
+        if following := left[way[-1]]:
+            way.append(following.pop())
+        else:
+            walk.append(way.pop())
+    return walk[::-1]
+
+
+async def play_list(folder: Path, store: PreparedStore, names: list[str], **choices: Any) -> None:
+    """Play one, and raise AssertionError for what is not right."""
     spec = RelaySpec.vod([Item(MediaUrl.parse(str(folder / name))) for name in names], DESTINATION, **choices)
     prepared, outlet, session = PreparedList(store), Outlet(), Taking()
     outlet.session = session  # type: ignore[assignment]
