@@ -219,6 +219,38 @@ def test_a_program_that_moves(stream, number, table):
         assert len(frames(found, tag_type)) >= len(frames(demuxed(joined(stream))[0], tag_type)) - 16
 
 
+def starts_of_pictures(stream):
+    return [at for at, packet in enumerate(stream) if pid_of(packet) == PICTURE and packet[1] & 0x40]
+
+
+@pytest.mark.parametrize("table", [0x1001, PICTURE, SOUND])
+def test_another_stream_in_between(stream, table):
+    """A switch leads to another one with tables of its own, and back to the one before: both are followed.
+
+    The table of the other may lie where the picture or the sound was.
+    """
+    starts, there = starts_of_pictures(stream), {PICTURE: 0x201, SOUND: 0x202}
+    one, other = starts[len(starts) // 3], starts[len(starts) * 2 // 3]
+    listed = section(0, 9, 0, (2).to_bytes(2) + (0xE000 | table).to_bytes(2))
+    away = section_packet(0, listed, 1) + section_packet(table, pmt(((H264, 0x201), (AAC, 0x202)), 0, 2))
+    away += b"".join(with_pid(packet, there[pid_of(packet)]) for packet in stream[one:other])
+    back = section_packet(0, pat({1: PMT}), 2) + section_packet(PMT, pmt(((H264, PICTURE), (AAC, SOUND))), 1)
+    found, demuxer = demuxed(joined(stream[:one]) + away + back + b"".join(stream[other:]), (5000,))
+    assert demuxer.program.number == 1
+    for tag_type in (VIDEO, AUDIO):
+        assert len(frames(found, tag_type)) >= len(frames(demuxed(joined(stream))[0], tag_type)) - 16
+
+
+def test_a_table_of_another_kind_where_programs_are_listed(stream):
+    """It lists none, and takes none away."""
+    half = len(stream) // 2
+    strange = section_packet(0, section(0x42, 1, 0, bytes(8)), 1)
+    mute = section_packet(PMT, pmt(((H264, PICTURE),), 1), 1)
+    found, demuxer = demuxed(joined(stream[:half]) + strange + mute + b"".join(stream[half:]), (5000,))
+    assert demuxer.program.kinds == {"video"}
+    assert len(frames(found, VIDEO)) == len(frames(demuxed(joined(stream))[0], VIDEO))
+
+
 def test_what_has_to_be_encoded_is_told_by_name(stream):
     assert demuxed(joined(stream, ((H264, PICTURE), (AC3, SOUND))))[1].unsupported == "AC-3"
     assert demuxed(joined(stream, ((0x02, PICTURE), (AAC, SOUND))))[1].unsupported == "MPEG-2 video"

@@ -298,7 +298,8 @@ class TsDemuxer:
     def _read_section(self, pid: _Pid, payload: bytes, is_start: bool, out: list[Tag]) -> None:
         for section in pid.sections.feed(payload, is_start) if pid.sections is not None else ():
             if pid.program is None:
-                self._note_programs(programs_of(section), out)
+                if (found := programs_of(section)) is not None:
+                    self._note_programs(found, out)
             elif (program := program_of(section)) is not None and program.number == pid.program:
                 self._programs[program.number] = program
                 self._choose(is_late=False, out=out)
@@ -309,15 +310,16 @@ class TsDemuxer:
         for pid in [pid for pid, one in self._pids.items() if one.program is not None]:
             if pid not in self._program_pids.values():
                 del self._pids[pid]
+        is_gone = self._program is not None and self._program.number not in found
         for number, pid in self._program_pids.items():
             known = self._pids.get(pid)
-            if (
-                pid != _PAT_PID
-                and (known is None or known.program != number)
-                and (known is None or known.stream is None)
-            ):
+            if pid == _PAT_PID or (known is not None and known.program == number):
+                continue
+            if known is None or known.stream is None or is_gone:
+                if known is not None:
+                    self._end_pes(known, out)
                 self._pids[pid] = _Pid(program=number)
-        if self._program is not None and self._program.number not in found:
+        if is_gone:
             self._program, self._unread = None, ""
             self._looked_bytes = 0
             self._choose(is_late=False, out=out)

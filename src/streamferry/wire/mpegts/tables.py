@@ -98,8 +98,8 @@ class SectionReader:
                 self._data = data
                 return
             section, data = data[:size], data[size:]
-            # Table, its number and the number of the section.
-            name = section[:1] + section[3:5] + section[6:7]
+            # Of programs there are several; of what is on air one, whatever it is called (2.4.4.5, transport_stream_id).
+            name = section[:1] + section[6:7] + (section[3:5] if section[0] == _PMT else b"")
             if self._known.get(name) != section and size >= 12 and crc(section) == 0:
                 if len(self._known) > 256:
                     self._known.clear()
@@ -110,10 +110,10 @@ class SectionReader:
         self._data = b""
 
 
-def programs_of(section: bytes) -> dict[int, int]:
-    """Program numbers and the PIDs of their PMTs, of a section of the PAT; empty if it is none."""
+def programs_of(section: bytes) -> dict[int, int] | None:
+    """Program numbers and the PIDs of their PMTs, of a section of the PAT; None if it is none."""
     if section[0] != _PAT:
-        return {}
+        return None
     body = section[8:-4]
     pairs = [
         (int.from_bytes(body[at : at + 2]), int.from_bytes(body[at + 2 : at + 4])) for at in range(0, len(body), 4)
