@@ -72,6 +72,8 @@ def main() -> int:
     parser.add_argument("--streams", type=int, default=100)
     parser.add_argument("--seed", default="1")
     asked = parser.parse_args()
+    if asked.minutes <= asked.warm_up:
+        parser.error("there have to be more minutes than those of the warm-up")
     allow_many_files()
     build_native("sink")
     console = Console(width=None if sys.stdout.isatty() else 160)

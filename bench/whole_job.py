@@ -24,7 +24,7 @@ def _start_ours(address: str, count: int, sink: Sink, stack: ExitStack, over_s: 
     begun = time.monotonic()
     for i in range(count):
         time.sleep(max(0.0, begun + over_s * i / count - time.monotonic()))
-        host.ask(json.dumps({"kind": "live", "sources": [address], "destinations": [sink.url(i)]}))
+        host.ask(json.dumps({"kind": "live", "sources": [address.replace("{}", str(i))], "destinations": [sink.url(i)]}))
     return Relays([host], empty_mib)
 
 
@@ -50,7 +50,7 @@ def measure(
 ) -> Measured:
     """Run one row from start to end. What goes wrong is in ``failures``.
 
-    ``serve``: starts the source, gives its address. ``reading``: how ffmpeg reads it; None: the row is ours.
+    ``serve``: starts the source, gives its address, in which ``{}`` is the number of the stream. ``reading``: how ffmpeg reads it; None: the row is ours.
     ``burst_ms``: how long at most nothing leaves between two bursts. ``over_s``: ours begin evenly over that time.
     """
     with measuring(row) as (measured, stack):
@@ -62,16 +62,17 @@ def measure(
             relays = _start_ours(address, streams, sink, stack, over_s)
         else:
             relays = _start_theirs(address, streams, sink, stack, reading)
+        host = relays.programs[0] if reading is None else None
         sink.wait_for_streams(streams, UP_SECONDS)
         measured.up_seconds = round(time.monotonic() - begun, 2)
-        take_windows(measured, relays, idle, sink, streams, windows, seconds, BEHIND_MS + burst_ms)
+        take_windows(measured, relays, idle, sink, streams, windows, seconds, BEHIND_MS + burst_ms, host)
         measured.memory_mib = (pss_mib(relays.pids) - relays.empty_mib) / streams
     return measured
 
 
 def table_of(rows: Sequence[Measured]) -> Table:
     """What was measured, a line each."""
-    table = Table("row", "CPU % a stream", "min-max", "MiB a stream", "up s", "seen")
+    table = Table("row", "CPU % a stream", "min-max", "MiB a stream", "up s", "beat late p99 ms", "seen")
     for row in rows:
         spread = [window["cpu_percent"] for window in row.windows] or [0.0]
         seen = "; ".join(dict.fromkeys(row.failures)) or "all publishing"
@@ -81,6 +82,7 @@ def table_of(rows: Sequence[Measured]) -> Table:
             f"{min(spread):.3f}-{max(spread):.3f}",
             f"{row.memory_mib or 0:.2f}",
             f"{row.up_seconds or 0:.1f}",
+            "" if row.beat_late_p99_ms is None else f"{row.beat_late_p99_ms:.1f}",
             seen,
         )
     return table

@@ -1,5 +1,6 @@
 """Windows: CPU of relays over some seconds, what source, sink and machine saw of it, and whether it counts."""
 
+import json
 import statistics
 import time
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from typing import Any
 
 from contenders import Relays
 from measure import cpu_ns, cpu_ns_between, machine_ticks
-from programs import Sink, Source
+from programs import Program, Sink, Source
 
 #: Time for N relays to come up; a hundred ffmpeg on one core need about ten seconds.
 UP_SECONDS = 90.0
@@ -29,6 +30,12 @@ class Measured:
     up_seconds: float | None = None
     windows: list[dict[str, Any]] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
+
+    @property
+    def beat_late_p99_ms(self) -> float | None:
+        """By how much turns of the beat were late, at p99 of the worst window; None for what has no beat."""
+        found = [window["host"]["beat_late_p99_ms"] for window in self.windows if "host" in window]
+        return max(found, default=None)
 
 
 @contextmanager
@@ -51,18 +58,26 @@ def take_windows(
     windows: int,
     seconds: float,
     behind_ms: int = BEHIND_MS,
+    host: Program | None = None,
 ) -> None:
     """Let the streams settle, then take the windows, the median of their CPU, and why one of them does not count.
 
-    ``behind_ms``: their stamps may advance this much less than a window lasts.
+    ``behind_ms``: their stamps may advance this much less than a window lasts. ``host``: see ``host.py``; each window
+    has its report.
     """
     time.sleep(SETTLE_SECONDS)
-    source.report(), sink.report()
+    source.report(), sink.report(), host and _report(host)
     for _ in range(windows):
         window = measure_window(relays, source, sink, streams, seconds)
+        if host is not None:
+            window["host"] = _report(host)
         measured.windows.append(window)
         measured.failures += doubts(window, streams, behind_ms)
     measured.cpu_percent = statistics.median(window["cpu_percent"] for window in measured.windows)
+
+
+def _report(host: Program) -> dict[str, Any]:
+    return host.ask(json.dumps({"report": True}))
 
 
 def measure_window(relays: Relays, source: Source, sink: Sink, streams: int, seconds: float) -> dict[str, Any]:

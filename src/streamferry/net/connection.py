@@ -90,7 +90,11 @@ class Connection:
         return str(self._sock.getsockname()[0])
 
     async def read(self, max_bytes: int = 65536) -> bytes:
-        """Wait for bytes and return at most ``max_bytes`` of them; ``b""`` once the peer has closed. Raises OSError."""
+        """Wait for bytes and return at most ``max_bytes`` of them; ``b""`` once the peer has closed. Raises OSError.
+
+        The event loop has its turn in between, also if a peer sends faster than what it sends is read.
+        """
+        await asyncio.sleep(0)
         buffer = memoryview(bytearray(max_bytes))
         while (received := self.recv_into(buffer)) is None:
             await self._readable()

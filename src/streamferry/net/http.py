@@ -73,27 +73,29 @@ class HttpBody:
         self._keep = stream.keep
         self._is_released = False
         self._decoder = ChunkedDecoder() if stream.chunked else None
-        # Bytes that have not come, None where the head does not tell.
+        # Bytes that have not come, None where the head does not tell; below 0 if more came.
         self._missing = stream.content_length
         self.leftover = self._payload(stream.leftover)
 
     def receive_into(self, view: memoryview) -> int | None:
         """As ``Connection.recv_into``; 0 at the end of the payload. Raises OSError and RemoteProtocolError."""
-        if self._decoder is not None and self._decoder.ended:
+        if self.is_whole:
             return 0
-        received = self._connection.recv_into(view)
+        missing = self._missing if self._decoder is None else None
+        received = self._connection.recv_into(view if missing is None else view[:missing])
         if not received:
             return received
-        if self._decoder is None:
-            if self._missing is not None:
-                self._missing -= received
-            return received
-        return self._decoder.decode(view, 0, received) or None
+        if self._decoder is not None:
+            return self._decoder.decode(view, 0, received) or None
+        if missing is not None:
+            self._missing = missing - received
+        return received
 
     @property
     def receiver(self) -> Callable[[memoryview], int | None]:
         """``receive_into``, or what it would only pass on to."""
-        return self._connection.recv_into if self._decoder is None else self.receive_into
+        is_plain = self._decoder is None and self._missing is None
+        return self._connection.recv_into if is_plain else self.receive_into
 
     async def read_all(self, max_bytes: int) -> bytes:
         """Wait for all of a small payload, and release. Raises OSError, also if it breaks off, and RemoteProtocolError.
@@ -136,9 +138,11 @@ class HttpBody:
 
     def _payload(self, data: bytes) -> bytes:
         if self._decoder is None:
-            if self._missing is not None:
-                self._missing -= len(data)
-            return data
+            missing = self._missing
+            if missing is None:
+                return data
+            self._missing = missing - len(data)
+            return data[: max(0, missing)]
         buffer = bytearray(data)
         try:
             return bytes(buffer[: self._decoder.decode(memoryview(buffer), 0, len(buffer))])

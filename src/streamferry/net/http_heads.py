@@ -49,10 +49,15 @@ class ResponseHead:
 
     @property
     def is_kept(self) -> bool:
-        """Whether its server keeps the connection, and it is told where the body ends (RFC 9112, 9.3)."""
+        """Whether its server keeps the connection, and it is told where the body ends (RFC 9112, 9.3).
+
+        Where it is told in two ways, or in chunks by HTTP/1.0, servers in between may differ on that (RFC 9112, 6.1).
+        """
         named = self.fields.get(b"connection", b"").lower()
         keeps = b"close" not in named if self.is_kept_by_default else b"keep-alive" in named
-        return keeps and (self.is_chunked or self.content_length is not None)
+        if self.is_chunked:
+            return keeps and self.is_kept_by_default and _LENGTH not in self.fields
+        return keeps and self.content_length is not None
 
 
 def request_head(method: str, target: str, fields: Iterable[tuple[str, str]]) -> bytes:

@@ -65,9 +65,9 @@ def srt_mode(url: MediaUrl) -> str:
 class DatagramPlace:
     """Where datagrams are received.
 
-    ``host``: an address of this machine, a multicast group, or empty for any address. ``interface``: IPv4 address of
-    the interface on which a group is joined, empty: the system chooses. ``senders``: IPv4 addresses; of a group only
-    what they send is received (RFC 4607), all if there are none.
+    ``host``: an address of this machine, a multicast group, or empty for any address. ``interface``: address of the
+    interface on which a group is joined, empty: the system chooses. ``senders``: of a group only what they send is
+    received (RFC 4607), all if there are none. Both are of the same version of IP as the group.
     """
 
     host: str
@@ -83,22 +83,24 @@ class DatagramPlace:
         """
         query = parse_qs(url.query)
         interface = query.get("localaddr", [""])[-1]
-        if interface and not _is_ipv4(interface):
+        version = _version(url.host) or 4
+        if interface and _version(interface) != version:
             raise InvalidValue(Code.ADDRESS_UDP_INTERFACE)
         senders = tuple(filter(None, query.get("sources", [""])[-1].split(",")))
         if senders and not (
-            _is_ipv4(url.host)
-            and ipaddress.IPv4Address(url.host).is_multicast
-            and all(map(_is_ipv4, senders))
-            and len(senders) <= _MAX_SENDERS
+            _is_group(url.host) and all(_version(one) == version for one in senders) and len(senders) <= _MAX_SENDERS
         ):
             raise InvalidValue(Code.ADDRESS_UDP_SENDERS, count=_MAX_SENDERS)
         return cls(url.host, url.port, interface, senders)
 
 
-def _is_ipv4(text: str) -> bool:
+def _is_group(text: str) -> bool:
+    return bool(_version(text)) and ipaddress.ip_address(text).is_multicast
+
+
+def _version(text: str) -> int:
+    """Of IP, that an address is of; 0 for what is none."""
     try:
-        ipaddress.IPv4Address(text)
+        return 0 if "%" in text else ipaddress.ip_address(text).version
     except ValueError:
-        return False
-    return True
+        return 0

@@ -78,7 +78,8 @@ class RtspLink:
     url: str
     tracks: list[RtspTrack] = field(default_factory=list)
     early: list[Piece] = field(default_factory=list)
-    #: What all that came costs, until it plays.
+    #: So many of them are no responses; and what all that came costs, until it plays.
+    looked: int = 0
     early_bytes: int = 0
     #: What the server says it can do; empty if it does not say.
     methods: frozenset[str] = frozenset()
@@ -270,20 +271,22 @@ class RtspDialler:
                     return response
 
     async def _response(self, link: RtspLink) -> Message:
-        looked = 0
+        early = link.early
         while True:
-            for number, piece in enumerate(link.early[looked:], start=looked):
+            for number in range(link.looked, len(early)):
+                piece = early[number]
                 if isinstance(piece, Message) and piece.status:
-                    del link.early[number]
+                    del early[number]
+                    link.looked = number
                     return piece
-            looked = len(link.early)
+            link.looked = len(early)
             if link.early_bytes > _MAX_EARLY_BYTES:
                 raise RemoteProtocolError(Code.PROTOCOL_RTSP_LARGE, max_bytes=_MAX_EARLY_BYTES)
             data = await link.connection.read()
             if not data:
                 raise PeerUnreachable(Code.PEER_CLOSED_UNANSWERED, peer=link.connection.peer)
-            link.reader.feed(data, link.early)
-            link.early_bytes += len(data) + _PIECE_BYTES * (len(link.early) - looked)
+            link.reader.feed(data, early)
+            link.early_bytes += len(data) + _PIECE_BYTES * (len(early) - link.looked)
 
     def _judge(self, response: Message) -> None:
         """Raise for a response that is a refusal."""

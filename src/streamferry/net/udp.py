@@ -5,8 +5,11 @@ order that overtook each other on the way.
 """
 
 import contextlib
+import errno
+import os
 import socket
 import struct
+from pathlib import Path
 
 from streamferry.net.listening import DatagramPlace
 from streamferry.wire.rtsp.rtp import Packet, RtpReceiver
@@ -23,6 +26,12 @@ _IP_ADD_MEMBERSHIP_BYTES = struct.Struct("=4s4s")
 # struct ip_mreq_source of Linux: group, interface, source.
 _IP_ADD_SOURCE_MEMBERSHIP_BYTES = struct.Struct("=4s4s4s")
 _IPV6_JOIN_BYTES = struct.Struct("=16sI")
+# struct group_source_req of Linux (RFC 3678): index of the interface, and in 128 bytes each the group and the source.
+_MCAST_JOIN_SOURCE_GROUP = 46
+_GROUP_SOURCE_BYTES = struct.Struct("@I0P128s128s")
+# struct sockaddr_in6: family, port and flow, address.
+_SOCKADDR_IN6_BYTES = struct.Struct("@HHI16sI")
+_INTERFACES6 = Path("/proc/net/if_inet6")
 _TS_SYNC = 0x47
 _RTP_HEAD_BYTES = 12
 # Of the stamps of MPEG-TS (RFC 2250, 2).
@@ -49,17 +58,18 @@ class DatagramReceiver:
             if is_group:
                 # Several relays may listen to one group, but only one to a port of this machine.
                 self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            self._sock.bind((host, place.port))
-            if is_group:
+            # Groups of a link are those of an interface.
+            index = _index_of(place.interface) if family == socket.AF_INET6 and place.interface else 0
+            self._sock.bind((host, place.port, 0, index) if family == socket.AF_INET6 else (host, place.port))
+            if is_group and family == socket.AF_INET6:
+                self._join6(packed, index, place.senders)
+            elif is_group:
                 self._join(packed, place)
         except BaseException:
             self._sock.close()
             raise
 
     def _join(self, group: bytes, place: DatagramPlace) -> None:
-        if len(group) == 16:
-            self._sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, _IPV6_JOIN_BYTES.pack(group, 0))
-            return
         interface = socket.inet_aton(place.interface or "0.0.0.0")
         # Else a socket also gets what is sent to groups that others on this machine have joined.
         self._sock.setsockopt(socket.IPPROTO_IP, _IP_MULTICAST_ALL, 0)
@@ -69,6 +79,18 @@ class DatagramReceiver:
         if not place.senders:
             membership = _IP_ADD_MEMBERSHIP_BYTES.pack(group, interface)
             self._sock.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, membership)
+
+    def _join6(self, group: bytes, index: int, senders: tuple[str, ...]) -> None:
+        """``index``: of the interface, 0: the system chooses."""
+        for sender in senders:
+            ends = (
+                _SOCKADDR_IN6_BYTES.pack(socket.AF_INET6, 0, 0, one, 0)
+                for one in (group, socket.inet_pton(socket.AF_INET6, sender))
+            )
+            membership = _GROUP_SOURCE_BYTES.pack(index, *ends)
+            self._sock.setsockopt(socket.IPPROTO_IPV6, _MCAST_JOIN_SOURCE_GROUP, membership)
+        if not senders:
+            self._sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, _IPV6_JOIN_BYTES.pack(group, index))
 
     def receive_into(self, view: memoryview) -> int | None:
         """Put the available datagrams one after another into ``view``: returns the bytes, None if there are none."""
@@ -110,6 +132,16 @@ class DatagramReceiver:
     def close(self) -> None:
         """Close the socket. Closing again does nothing."""
         self._sock.close()
+
+
+def _index_of(address: str) -> int:
+    """Of the interface with this IPv6 address. Raises OSError."""
+    packed = socket.inet_pton(socket.AF_INET6, address).hex()
+    for line in _INTERFACES6.read_text().splitlines():
+        told, index, *_ = line.split()
+        if told == packed:
+            return int(index, 16)
+    raise OSError(errno.EADDRNOTAVAIL, os.strerror(errno.EADDRNOTAVAIL))
 
 
 def _is_rtp(datagram: memoryview) -> bool:

@@ -285,3 +285,25 @@ async def test_a_reset_takes_back_what_was_not_delivered(ends):
         await receive_all()
     assert len(received) < len(taken)
     connection.reset()
+
+
+async def test_others_have_their_turn_while_a_peer_sends_faster_than_it_is_read(ends):
+    """Also deadlines, which never end what does not wait."""
+    connection, far = ends
+    far.writer.write(bytes(50_000))
+    await far.writer.drain()
+    await readable(connection)
+    turns = 0
+
+    async def count():
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    counting, received_bytes, reads = asyncio.create_task(count()), 0, 0
+    while received_bytes < 50_000:
+        received_bytes += len(await connection.read(100))
+        reads += 1
+    counting.cancel()
+    assert turns >= reads

@@ -327,3 +327,58 @@ async def test_a_connection_on_which_more_came_than_was_asked_for_is_not_used_ag
         assert await HttpBody(await open_get(url, kept=kept)).read_all(100) == b"a"
     kept.close()
     assert accepted == connections
+
+
+@pytest.mark.parametrize(
+    ("begin", "body"),
+    [
+        ("HTTP/1.1 200 OK\r\nContent-Length: 9\r\nTransfer-Encoding: chunked\r\n\r\n", "1\r\na\r\n0\r\n\r\n"),
+        ("HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n", "1\r\na\r\n0\r\n\r\n"),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nConnection: close\r\n\r\n", "a"),
+    ],
+)
+async def test_a_connection_on_which_others_may_see_another_end_is_not_used_again(peers, begin, body):
+    """RFC 9112, 6.1: a proxy in between may take what is left of it for the next answer."""
+    accepted = 0
+
+    async def serve(reader, writer):
+        nonlocal accepted
+        accepted += 1
+        while True:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write((begin + body).encode())
+
+    url = MediaUrl.parse(f"http://127.0.0.1:{await peers.serve(serve)}/a")
+    kept = KeptConnections(asyncio.get_running_loop().time)
+    for _ in range(2):
+        assert await HttpBody(await open_get(url, kept=kept)).read_all(100) == b"a"
+    kept.close()
+    assert accepted == 2
+
+
+@pytest.mark.parametrize("pause", [True, False])
+async def test_a_body_is_no_longer_than_its_length(peers, pause):
+    """What else comes is none of it, with the head or later, all at once or received by the beat."""
+
+    async def serve(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(ok(b"#EXTM3U", "Content-Length: 10", "Connection: keep-alive"))
+        if pause:
+            await reader.read(1)
+        writer.write(b"\n#\nHTTP/1.1 200 OK\r\n\r\n")
+        await reader.read()
+
+    url = url_of(await peers.serve(serve))
+    for by_beat in (False, True):
+        stream = await open_get(url)
+        body = HttpBody(stream)
+        await stream.connection.write(b"x")
+        if not by_beat:
+            assert await body.read_all(100) == b"#EXTM3U\n#\n"
+            continue
+        data, view = body.leftover, memoryview(bytearray(100))
+        while (received := body.receiver(view)) != 0:
+            data += view[: received or 0]
+            await asyncio.sleep(0)
+        assert data == b"#EXTM3U\n#\n"
+        stream.connection.close()

@@ -37,7 +37,7 @@ PACKET = 188
 SOUND_PID = 0x101
 #: As most senders fill a datagram.
 DATAGRAM = 7 * PACKET
-GROUP = "239.255.71.7"
+GROUP, GROUP6 = "239.255.71.7", "ff12::7107"
 
 
 @pytest.fixture
@@ -330,12 +330,24 @@ async def test_a_port_that_is_taken():
 
 @pytest.mark.parametrize(
     "query",
-    ["sources=10.0.0.1", "sources=nobody", "sources=::1", "localaddr=eth0", "localaddr=::1", "localaddr=10.0.0.256"],
+    [
+        *("127.0.0.1:5000?sources=10.0.0.1", "127.0.0.1:5000?localaddr=eth0", "127.0.0.1:5000?localaddr=10.0.0.256"),
+        *(f"{GROUP}:5000?sources=nobody", f"{GROUP}:5000?sources=::1", f"{GROUP}:5000?localaddr=::1"),
+        *(f"[{GROUP6}]:5000?sources=10.0.0.1", f"[{GROUP6}]:5000?localaddr=10.0.0.1", f"[{GROUP6}]:5000?localaddr=::1%25lo"),
+        *("[::1]:5000?sources=::1", ":5000?sources=10.0.0.1"),
+    ],
 )
 async def test_queries_that_cannot_be_used(query):
     """They are refused, by name."""
-    with pytest.raises(SourceUnsupported, match=query.partition("=")[0]):
-        await open_live(MediaUrl.parse(f"udp://127.0.0.1:5000?{query}"))
+    with pytest.raises(SourceUnsupported, match=query.partition("?")[2].partition("=")[0]):
+        await open_live(MediaUrl.parse(f"udp://{query}"))
+
+
+async def test_an_interface_that_this_machine_has_not():
+    """It is told to be missing, by both versions of IP."""
+    for address in ("239.1.1.1:5000?localaddr=192.0.2.1", f"[{GROUP6}]:5000?localaddr=2001:db8::1"):
+        with pytest.raises(SourceUnreachable):
+            await open_live(MediaUrl.parse(f"udp://{address}"))
 
 
 async def test_60_mbps_without_loss(stream):

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kit.work import count_steps
 from streamferry.media.errors import RemoteProtocolError
 from streamferry.wire.rtsp.auth import Authenticator, parse_challenges
 from streamferry.wire.rtsp.message import (
@@ -273,3 +274,11 @@ def test_strange_bytes_between_messages_hide_none(strange, pieces):
     """Also where they look like a beginning, and however they are cut."""
     noise = b"".join(strange) + b"~"
     assert read(noise + STREAM + noise + STREAM, pieces)[0] == read(STREAM + STREAM)[0]
+
+
+def test_what_looks_like_packets_of_no_track_is_passed_over_at_once():
+    """Byte by byte it would hold up all other streams for a tenth of a second."""
+    reader = MessageReader()
+    reader.channels = frozenset((0, 1))
+    assert count_steps(lambda: reader.feed(b"$" * 50_000, [], lambda data, at: at), 20_000) < 20_000
+    assert reader.skipped_bytes > 49_000

@@ -64,14 +64,14 @@ class Addresses:
     )
     ADDRESS_UDP_INTERFACE = ReasonCode(
         "address.udp_interface",
-        "localaddr of a UDP address must be the IPv4 address of an interface",
-        "UDP 地址的 localaddr 须为网络接口的 IPv4 地址",
+        "localaddr of a UDP address must be the address of an interface, of the same version of IP as the host",
+        "UDP 地址的 localaddr 须为网络接口的地址，且与主机的 IP 版本相同",
     )
     ADDRESS_UDP_SENDERS = ReasonCode(
         "address.udp_senders",
-        "sources of a UDP address must be up to {count} IPv4 addresses, separated by commas, and its host an IPv4 "
-        "multicast group",
-        "UDP 地址的 sources 须为最多 {count} 个以逗号分隔的 IPv4 地址，且主机须为 IPv4 组播组",
+        "sources of a UDP address must be up to {count} addresses, separated by commas, and its host a multicast group "
+        "of the same version of IP",
+        "UDP 地址的 sources 须为最多 {count} 个以逗号分隔的地址，且主机须为相同 IP 版本的组播组",
     )
     ADDRESS_NO_PORT = ReasonCode(
         "address.no_port",

@@ -33,8 +33,9 @@ _METHODS = (
 _pack_head = Struct(">BBH").pack
 # The longest of what a message begins with, and a blank.
 _LOOK_BYTES = 16
-# What may begin where bytes that belong to nothing end, and the line ends between messages.
-_find_begin = re.compile(rb"\$|RTSP/|(?:" + b"|".join(_METHODS) + rb") ").search
+# What may begin where bytes that belong to nothing end, beside packets; and the line ends between messages.
+_BEGINS = rb"RTSP/|(?:" + b"|".join(_METHODS) + rb") "
+_ANY_CHANNEL = rb"\x00-\xff"
 _line_ends = re.compile(rb"[\r\n]*").match
 
 
@@ -96,15 +97,25 @@ class MessageReader:
         #: The message whose body is still to come, and how many bytes it has.
         self._message: Message | None = None
         self._body_bytes = 0
-        #: Channels that packets come in; others are taken for bytes that belong to nothing. Empty: any.
-        self.channels: frozenset[int] = frozenset()
+        self.channels = frozenset()
         #: Bytes passed over.
         self.skipped_bytes = 0
+
+    @property
+    def channels(self) -> frozenset[int]:
+        """Those that packets come in; others are taken for bytes that belong to nothing. Empty: any."""
+        return self._channels
+
+    @channels.setter
+    def channels(self, channels: frozenset[int]) -> None:
+        self._channels = channels
+        told = b"".join(b"\\x%02x" % one for one in sorted(channels)) or _ANY_CHANNEL
+        self._find_begin = re.compile(rb"\$(?:[" + told + rb"]|\Z)|" + _BEGINS).search
 
     def feed(self, received: bytes | memoryview, out: list[Piece], take: TakePackets | None = None) -> None:
         """Append what has come as a whole now, except packets that ``take`` takes."""
         data = b"".join((self._rest, received))
-        at, size, channels = 0, len(data), self.channels
+        at, size, channels = 0, len(data), self._channels
         while at < size:
             if self._message is None and data[at] == PACKET:
                 if take is not None and (following := take(data, at)) > at:
@@ -160,7 +171,7 @@ class MessageReader:
 
     def _skip(self, data: bytes, at: int) -> int:
         """The next place where something may begin; -1 if what is there may be cut off."""
-        found = _find_begin(data, at + 1)
+        found = self._find_begin(data, at + 1)
         end = found.start() if found is not None else len(data)
         # What begins a message may be cut off.
         for following in range(max(at + 1, len(data) - _LOOK_BYTES), end):

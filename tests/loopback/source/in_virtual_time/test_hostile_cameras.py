@@ -1,5 +1,6 @@
 """Cameras that send what no camera should: what it costs is bounded, and it is told in a sentence or passed over."""
 
+import time
 from functools import partial
 
 import pytest
@@ -93,3 +94,20 @@ async def test_a_flood_before_a_session_plays_is_bounded_over_all_its_answers(pe
     with pytest.raises(SourceError, match="more than 8388608 bytes"):
         await open_live(MediaUrl.parse(f"rtsp://127.0.0.1:{port}/cam"))
     assert sent < 24 << 20
+
+
+async def test_responses_behind_many_packets(peers):
+    """Each is found without a look at all that came before it: for the process that is another 10 s of work."""
+
+    async def serve(reader, writer):
+        before = b"$\0\0\0" * 12_000 + b"RTSP/1.0 100 Continue\r\n\r\n" * 12_000
+        while True:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(before + b"RTSP/1.0 404 Gone\r\n\r\n")
+            before = b""
+
+    began_at = time.process_time()
+    url = MediaUrl.parse(f"rtsp://127.0.0.1:{await peers.serve(serve)}/cam")
+    with pytest.raises(SourceRejected, match="404"):
+        await open_live(url)
+    assert time.process_time() - began_at < 5
