@@ -24,7 +24,9 @@ def _start_ours(address: str, count: int, sink: Sink, stack: ExitStack, over_s: 
     begun = time.monotonic()
     for i in range(count):
         time.sleep(max(0.0, begun + over_s * i / count - time.monotonic()))
-        host.ask(json.dumps({"kind": "live", "sources": [address.replace("{}", str(i))], "destinations": [sink.url(i)]}))
+        host.ask(
+            json.dumps({"kind": "live", "sources": [address.replace("{}", str(i))], "destinations": [sink.url(i)]})
+        )
     return Relays([host], empty_mib)
 
 
@@ -50,7 +52,8 @@ def measure(
 ) -> Measured:
     """Run one row from start to end. What goes wrong is in ``failures``.
 
-    ``serve``: starts the source, gives its address, in which ``{}`` is the number of the stream. ``reading``: how ffmpeg reads it; None: the row is ours.
+    ``serve``: starts the source, gives its address, in which ``{}`` is the number of the stream. ``reading``: how
+    ffmpeg reads it; None: the row is ours.
     ``burst_ms``: how long at most nothing leaves between two bursts. ``over_s``: ours begin evenly over that time.
     """
     with measuring(row) as (measured, stack):

@@ -12,7 +12,6 @@ from streamferry.media.tag import Tag
 from streamferry.reasons import Code
 from streamferry.source.hls_held import Held, as_tags, due_of
 from streamferry.source.hls_reader import (
-    RECEIVE_BYTES,
     RENDITION_PATIENCE_S,
     Clock,
     NeedsFfmpeg,
@@ -21,6 +20,7 @@ from streamferry.source.hls_reader import (
 from streamferry.source.hls_rendition import Rendition
 from streamferry.source.live import MANY_TAGS, as_source_errors
 from streamferry.source.pace import Pace
+from streamferry.source.stretch import MOST_BYTES
 
 # How much of the time that it did not hold the others back is added to what a rendition may.
 _PATIENCE_RETURNS = 0.05
@@ -62,7 +62,7 @@ class HlsInlet:
 
     async def look(self) -> None:
         """Wait until it is known what comes. Raises SourceError, NeedsFfmpeg among them."""
-        scratch = memoryview(bytearray(RECEIVE_BYTES))
+        scratch = memoryview(bytearray(MOST_BYTES))
         while not all(reader.is_known for reader in self._readers):
             now = self._clock()
             for reader in self._readers:

@@ -1,5 +1,7 @@
 """What comes of one rendition of a live HLS source: bytes of its segments to tags on one clock without breaks."""
 
+import time
+
 from streamferry.media.errors import PeerUnreachable, RemoteProtocolError, SourceEnded
 from streamferry.media.tag import Tag
 from streamferry.reasons import Code, Reason
@@ -7,13 +9,14 @@ from streamferry.source.hls_demuxers import DEMUXERS, Demuxer
 from streamferry.source.hls_held import HeldTags
 from streamferry.source.hls_rendition import Rendition
 from streamferry.source.hls_segment import SegmentTransfer
+from streamferry.source.stretch import Stretch
 from streamferry.wire.mpegts.stamps import TURN_TICKS
 from streamferry.wire.segment_kind import segment_kind
 
-#: Most that is received at once.
-RECEIVE_BYTES = 256 << 10
 _MOST_RECEIVES = 16
 _MOST_BYTES = 512 << 10
+# What takes more of the processor's time goes on at the next visit: all other streams wait meanwhile.
+_PATIENT_FILL_S = 0.02
 # Of a fragment nothing is of use before its end has come; it costs a fifth of what packets do.
 _MOST_OF_FRAGMENT_BYTES = 2 << 20
 #: What waits because its tracks do not go together is handed out when it is so much.
@@ -79,6 +82,7 @@ class RenditionReader:
         #: For how long it may hold the other back.
         self.patience_s = RENDITION_PATIENCE_S
         self._clock = clock
+        self._stretch = Stretch()
         #: What is received earlier than of others, since its media comes in pieces that are of no use alone.
         self._early_ms, self._filled_at, self._is_pending = 0.0, 0.0, False
         self._lag_ms = _TRACK_LAG_MS
@@ -144,7 +148,7 @@ class RenditionReader:
     def fill(self, scratch: memoryview, due_ms: float, now: float) -> int:
         """Receive until there is more media than is due, or nothing more is there now; returns bytes received."""
         until_ms = due_ms + _AHEAD_MS + self._early_ms
-        count = 0
+        count, began_at = 0, time.thread_time()
         for _ in range(_MOST_RECEIVES):
             most = _MOST_OF_FRAGMENT_BYTES if self._is_pending else _MOST_BYTES
             if self.last_ms >= until_ms or count > most or self.held.size_bytes > _MAX_HELD_BYTES:
@@ -153,7 +157,7 @@ class RenditionReader:
             if transfer is None:
                 break
             try:
-                data = transfer.receive(scratch[:RECEIVE_BYTES])
+                data = transfer.receive(scratch[: self._stretch.size_bytes])
             except (OSError, RemoteProtocolError):
                 self._end(is_whole=False)
                 continue
@@ -172,7 +176,10 @@ class RenditionReader:
                 self._end(is_whole=True)
                 continue
             count += len(data)
-            self._read(transfer, data)
+            with self._stretch:
+                self._read(transfer, data)
+            if time.thread_time() - began_at > _PATIENT_FILL_S:
+                break
         if self._transfer is not None and self._left_s < _ASK_AHEAD_S:
             self.rendition.want()
         if self.last_ms <= due_ms and self._is_pending:

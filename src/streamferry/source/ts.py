@@ -16,10 +16,9 @@ from streamferry.source.ffmpeg_inlet import MPEGTS, OPEN_S, Feed, FfmpegInlet, F
 from streamferry.source.hls_reader import NeedsFfmpeg
 from streamferry.source.live import MANY_TAGS, SILENCE_S, as_source_error
 from streamferry.source.memory import SourceMemory
+from streamferry.source.stretch import MOST_BYTES, Stretch
 from streamferry.wire.mpegts import TsDemuxer
 
-# How much is received at a time.
-_RECEIVE_BYTES = 256 << 10
 # A pull that took longer than this goes on at the next visit: so long one source may delay the beat for the others. A
 # source that can wait waits then; datagrams of 60 Mbps take 6 ms for each 160 ms of them.
 _PATIENT_PULL_S, _DATAGRAM_PULL_S = 0.003, 0.02
@@ -72,6 +71,9 @@ class TsInlet:
         #: What was received until the program was known.
         self.looked = bytearray()
         self._waiting: list[Tag] = []
+        # What was received and is still to be read.
+        self._unread: bytes | memoryview = b""
+        self._stretch = Stretch()
         self._tag_at = clock()
 
     @property
@@ -81,7 +83,7 @@ class TsInlet:
 
     async def look(self, url: MediaUrl, leftover: bytes = b"") -> "TsInlet":
         """Wait until it is known what comes. Raises SourceError, NeedsFfmpeg among them."""
-        scratch = memoryview(bytearray(_RECEIVE_BYTES))
+        scratch = memoryview(bytearray(MOST_BYTES))
         self._read(memoryview(leftover))
         self.looked += leftover
         try:
@@ -95,6 +97,7 @@ class TsInlet:
                         continue
                     self.looked += scratch[:received]
                     self._read(scratch[:received])
+                    await asyncio.sleep(0)
         except TimeoutError:
             raise self._no_media(url) from None
         self._check()
@@ -109,17 +112,23 @@ class TsInlet:
         count = 0
         try:
             while len(self._waiting) < MANY_TAGS:
-                received = self._receive(scratch[:_RECEIVE_BYTES])
-                if received == 0:
-                    self.demuxer.finish(self._waiting)
-                    raise SourceEnded(Code.SOURCE_CLOSED)
-                if received is None:
-                    break
-                count += received
-                self._read(scratch[:received])
+                if not self._unread:
+                    received = self._receive(scratch[:MOST_BYTES])
+                    if received == 0:
+                        self.demuxer.finish(self._waiting)
+                        raise SourceEnded(Code.SOURCE_CLOSED)
+                    if received is None:
+                        break
+                    count += received
+                    self._unread = scratch[:received]
+                size_bytes = self._stretch.size_bytes
+                data, self._unread = self._unread[:size_bytes], self._unread[size_bytes:]
+                self._read(data)
                 if self._clock() - began_at > self._pull_s:
                     break
         finally:
+            if self._unread:
+                self._unread = bytes(self._unread)
             if self._waiting:
                 self._tag_at = began_at
                 out.extend((kind, stamp & 0xFFFFFFFF, body) for kind, stamp, body in self._waiting[:MANY_TAGS])
@@ -139,8 +148,9 @@ class TsInlet:
         except (OSError, RemoteProtocolError) as error:
             raise as_source_error(error) from error
 
-    def _read(self, data: memoryview) -> None:
-        self.demuxer.feed(data, self._waiting)
+    def _read(self, data: bytes | memoryview) -> None:
+        with self._stretch:
+            self.demuxer.feed(data, self._waiting)
 
     def _check(self) -> None:
         if codec := self.demuxer.unsupported:

@@ -333,7 +333,11 @@ async def test_a_port_that_is_taken():
     [
         *("127.0.0.1:5000?sources=10.0.0.1", "127.0.0.1:5000?localaddr=eth0", "127.0.0.1:5000?localaddr=10.0.0.256"),
         *(f"{GROUP}:5000?sources=nobody", f"{GROUP}:5000?sources=::1", f"{GROUP}:5000?localaddr=::1"),
-        *(f"[{GROUP6}]:5000?sources=10.0.0.1", f"[{GROUP6}]:5000?localaddr=10.0.0.1", f"[{GROUP6}]:5000?localaddr=::1%25lo"),
+        *(
+            f"[{GROUP6}]:5000?sources=10.0.0.1",
+            f"[{GROUP6}]:5000?localaddr=10.0.0.1",
+            f"[{GROUP6}]:5000?localaddr=::1%25lo",
+        ),
         *("[::1]:5000?sources=::1", ":5000?sources=10.0.0.1"),
     ],
 )

@@ -1,4 +1,8 @@
-"""TsInlet: a source of tiny sounds."""
+"""TsInlet: sources of tiny sounds, and of parameter sets without end."""
+
+import time
+
+import pytest
 
 from kit.fuzz_seeds import adts, ts_packets
 from streamferry.media.tag import Tag
@@ -27,6 +31,14 @@ class Once:
         """Nothing is open."""
 
 
+class Pieces(Once):
+    """As many bytes as a piece has, at a time."""
+
+    def receive_into(self, view: memoryview) -> int | None:
+        """See ``Feed``."""
+        return super().receive_into(view[: 64 << 10])
+
+
 def section(table: int, body: bytes) -> bytes:
     data = bytes((table,)) + (0xB000 | len(body) + 9).to_bytes(2) + b"\0\1\xc1\0\0" + body
     return b"\0" + data + crc(data).to_bytes(4)
@@ -46,9 +58,11 @@ def flood() -> bytes:
     return stream
 
 
-def test_a_flood_takes_many_visits_and_none_of_it_is_lost() -> None:
+@pytest.mark.parametrize("stretch_bytes", [256 << 10, 4 << 10])
+def test_a_flood_takes_many_visits_and_none_of_it_is_lost(stretch_bytes: int) -> None:
     """Each tag costs the visit some microseconds, and all other streams wait for it."""
     inlet = TsInlet(Once(flood()), SourceMemory(), clock=lambda: 0.0)
+    inlet._stretch.size_bytes = stretch_bytes
     frames = 0
     for _ in range(FRAMES * PACKETS // MANY_TAGS + 2):
         tags: list[Tag] = []
@@ -56,3 +70,19 @@ def test_a_flood_takes_many_visits_and_none_of_it_is_lost() -> None:
         assert len(tags) <= MANY_TAGS
         frames += sum(bytes(body[:2]) == b"\xaf\1" for _, _, body in tags)
     assert frames > FRAMES * (PACKETS - 2)
+
+
+def test_what_costs_much_is_read_in_small_pieces() -> None:
+    """Each packet a picture with six new sequence sets: 64 KiB take as long as 20 MiB of a film do."""
+    stream = ts_packets(0, section(0, b"\0\1\xf0\0"), 0)
+    stream += ts_packets(0x1000, section(2, b"\xe1\1\xf0\0\x1b\xe1\1\xf0\0"), 0)
+    for number in range(8 * 350):
+        units = b"\0\0\1\x67\x42\xc0\x1e\xda\x02\x80\xbf\xe5%c\0\0\1\x68\xce\x3c\x80\0\0\1\x65\x88" % (number & 15)
+        pes = b"\0\0\1\xe0\0\0\x80\x80\x05\x21\0\1\0\1" + 6 * units
+        stream += ts_packets(0x101, pes, number)
+    inlet, took_s = TsInlet(Pieces(stream), SourceMemory()), []
+    for _ in range(8):
+        began_at = time.thread_time()
+        inlet.pull(SCRATCH, [])
+        took_s.append(time.thread_time() - began_at)
+    assert max(took_s[5:]) < max(0.01, took_s[0] / 4)

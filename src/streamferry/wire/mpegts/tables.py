@@ -98,7 +98,7 @@ class SectionReader:
                 self._data = data
                 return
             section, data = data[:size], data[size:]
-            # Of programs there are several; of what is on air one, whatever it is called (2.4.4.5, transport_stream_id).
+            # There are several programs, but one list of them, whatever the stream is called (2.4.4.5).
             name = section[:1] + section[6:7] + (section[3:5] if section[0] == _PMT else b"")
             if self._known.get(name) != section and size >= 12 and crc(section) == 0:
                 if len(self._known) > 256:
