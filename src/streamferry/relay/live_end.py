@@ -83,11 +83,11 @@ class LiveEnd:
 
     def update(self, before: RelaySpec) -> None:
         """See ``SourceKeeper``: another source is played in the publish session that is open."""
-        if self._turn_if_due():
-            return
         if (inputs := self._with_inputs) is not None:
+            # What is on air may be all that is left.
             inputs.update(before)
-        elif self._live.update(before):
+            self._turn_if_due()
+        elif not self._turn_if_due() and self._live.update(before):
             self.task.restart(self.keep)
 
     def encode(self, before: RelaySpec) -> None:

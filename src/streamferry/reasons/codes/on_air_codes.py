@@ -17,6 +17,7 @@ class OnAirs:
     )
     ON_AIR_WELL = ReasonCode("on_air.well", "input {input} is well", "输入 {input} 正常")
     ON_AIR_BY_HAND = ReasonCode("on_air.by_hand", "it was asked for by hand", "手动切换")
+    ON_AIR_EDITED = ReasonCode("on_air.edited", "the inputs were edited", "输入已修改")
     ON_AIR_BETWEEN = ReasonCode("on_air.between", "the next window has not begun", "下一时段尚未开始")
     ON_AIR_PLAYED_OUT = ReasonCode(
         "on_air.played_out",

@@ -232,7 +232,20 @@ class InputsKeeper:
         self._slate.follow(spec.slate, (one.kept for one in inputs if isinstance(one, LiveInput)))
         if spec.slate is None and self._chosen == SLATE:
             self._chosen = 0
+        if before is not None:
+            self._note_edited(shown)
         self._inserts.take_orders(is_first=before is None)
+
+    def _note_edited(self, shown: RunningInput | None) -> None:
+        """What is on air by the rules, which was ``shown``, has another number now, or another took its place."""
+        on_air = self._context.on_air
+        if on_air is None or on_air.shown is Shown.INSERT:
+            return
+        if on_air.input != (None if self._chosen == SLATE else self._chosen):
+            if shown is not None and shown in self._inputs:
+                self._context.on_air = replace(on_air, input=self._chosen)
+            else:
+                self._program.note_on_air(self._chosen, Reason.of(Code.ON_AIR_EDITED))
 
     def _start(self, one: Input, *, is_first: bool) -> RunningInput:
         made: RunningInput
@@ -368,9 +381,10 @@ class InputsKeeper:
 
 
 def _take(known: list[tuple[Input, RunningInput]], one: Input) -> RunningInput | None:
-    """Take the first that is like that out of those that run, if there is one: two may be alike."""
+    """Take the first that is like that out of those that run, if there is one: two may be alike. How soon it is opened
+    is no matter of its own."""
     for index, (spec, _) in enumerate(known):
-        if spec == one:
+        if replace(spec, warm=one.warm) == one:
             return known.pop(index)[1]
     return None
 
