@@ -88,15 +88,16 @@ class NullHost:
         """Nothing leaves anyway."""
 
 
-def work(url: str, key: str, capacity: int, worker_id: str, told: Connection) -> None:
+def work(url: str, key: str, capacity: int, worker_id: str, told: Connection, marks: Connection) -> None:
     """A worker until SIGTERM, and until the benchmark ends, however that ends; at SIGUSR1 it tells what it has written.
 
-    On SQLite it is one as those of a service there, which have no fence.
+    ``marks``: it says when (monotonic) it has read a new task, and when the store has one back. On SQLite it is one as
+    those of a service there, which have no fence.
     """
-    asyncio.run(_work(url, key, capacity, worker_id, told))
+    asyncio.run(_work(url, key, capacity, worker_id, told, marks))
 
 
-async def _work(url: str, key: str, capacity: int, worker_id: str, told: Connection) -> None:
+async def _work(url: str, key: str, capacity: int, worker_id: str, told: Connection, marks: Connection) -> None:
     store = Store(url, Seal(key), is_durable=False, connections=2)
     wrote = {"transactions": 0, "held_s": 0.0, "rows": 0, "claims": 0, "vain_claims": 0}
     real = store.write
@@ -115,9 +116,21 @@ async def _work(url: str, key: str, capacity: int, worker_id: str, told: Connect
 
     async def count(reports: Sequence[Report], load: int, health: WorkerHealth | None) -> set[str]:
         wrote["rows"] += len(reports)
-        return await report(reports, load, health)
+        lost = await report(reports, load, health)
+        if over := [one.task_id for one in reports if one.outcome is not None]:
+            marks.send((False, over, time.monotonic()))
+        return lost
 
     ledger.report = count  # type: ignore[method-assign]
+    assignments = ledger.assignments
+
+    async def note(known: Mapping[str, tuple[int, int]]) -> dict[str, Any]:
+        held = await assignments(known)
+        if new := list(held.keys() - known.keys()):
+            marks.send((True, new, time.monotonic()))
+        return held
+
+    ledger.assignments = note  # type: ignore[method-assign]
     claim = claims.claim
 
     async def count_claims(*asked: Any, **options: Any) -> claims.Claimed:
@@ -140,20 +153,39 @@ async def _work(url: str, key: str, capacity: int, worker_id: str, told: Connect
 
 
 class Fleet:
-    """Worker processes on a store, forked from one that has imported everything: no start of Python is measured."""
+    """Worker processes on a store, forked from one that has imported everything: no start of Python is measured.
+
+    Create it inside a running event loop.
+    """
 
     def __init__(self, url: str, key: str, workers: int, capacity: int) -> None:
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["null_workers", "store_scale"])
         self._told: dict[str, Connection] = {}
+        self._marks: dict[str, Connection] = {}
+        #: Task -> when a worker had it for the first time, and when the store had it back then; monotonic.
+        self.taken: dict[str, float] = {}
+        self.back: dict[str, float] = {}
         self.processes: dict[str, ForkServerProcess] = {}
         for _ in range(workers):
             worker_id = secrets.token_hex(8)
             self._told[worker_id], tells = context.Pipe(duplex=False)
-            started = context.Process(target=work, args=(url, key, capacity, worker_id, tells))
+            self._marks[worker_id], marks = context.Pipe(duplex=False)
+            started = context.Process(target=work, args=(url, key, capacity, worker_id, tells, marks))
             started.start()
             tells.close()
+            marks.close()
+            asyncio.get_running_loop().add_reader(self._marks[worker_id].fileno(), self._note, worker_id)
             self.processes[worker_id] = started
+
+    def _note(self, worker_id: str) -> None:
+        try:
+            is_new, task_ids, at = self._marks[worker_id].recv()
+        except EOFError:
+            asyncio.get_running_loop().remove_reader(self._marks[worker_id].fileno())
+            return
+        for task_id in task_ids:
+            (self.taken if is_new else self.back).setdefault(task_id, at)
 
     @property
     def pids(self) -> list[int]:

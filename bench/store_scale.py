@@ -5,9 +5,10 @@
 Half of the tasks are lists, which report where they are each half second; the others are live. Each worker is a process
 with the product's own loop and ledger, and relays that only count. Measured: transactions and changed rows a second;
 the CPU of the store (of PostgreSQL its processes, of SQLite the threads in the workers); the share of the time for
-which somebody has SQLite's write lock; how long all tasks wait that become due at once, and a new one; how long it
-takes from the answer to a stop until the worker has stopped the task and the store has it back; and, after one worker
-was killed, until all its tasks are with others. On SQLite the workers are those of one service, which have no fence
+which somebody has SQLite's write lock; how long all tasks wait that become due at once; how long it takes from the
+answer to a call that makes a task until a worker has read it, and from that to a stop until the worker has stopped the
+task and the store has it back, as the workers tell it: nobody asks the store for it; and, after one worker was killed,
+until all its tasks are with others. On SQLite the workers are those of one service, which have no fence
 and whose ends it sees at once; on PostgreSQL they are machines, and a lease has to run out. What takes too long fails
 its bar and ends the run of that database.
 """
@@ -23,7 +24,6 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -122,38 +122,35 @@ async def until_all_are_held(store: Store, tasks: int, patience_s: float) -> flo
     return await until(f"workers hold all {tasks} tasks", patience_s, is_so)
 
 
-async def wait_of_changes(store: Store) -> tuple[list[float], list[float]]:
-    """ms from the answer of the call that made a task until a worker has it, and of the one that stopped it until the
-    store has it back."""
+async def wait_of_changes(store: Store, fleet: Fleet) -> tuple[list[float], list[float]]:
+    """ms from the answer of the call that made a task until a worker has read it, and of the one that stopped it until
+    the store has it back."""
     actions = Actions(store)
     new_ms: list[float] = []
     stop_ms: list[float] = []
 
+    async def told(noted: dict[str, float], task_id: str) -> float:
+        async def is_so() -> bool:
+            return task_id in noted
+
+        await until("a worker has followed a change", CHANGE_S, is_so, CHANGE_EVERY_S)
+        return noted[task_id]
+
     async def change() -> None:
         for number in range(NEW_TASKS // LANES):
             task_id = await actions.create_task(spec_of(number))
-            has_worker = partial(_has_worker, store, task_id)
-            new_ms.append(1000 * await until("a new task has a worker", CHANGE_S, has_worker, CHANGE_EVERY_S))
+            made_at = time.monotonic()
+            new_ms.append(1000 * max(0.0, await told(fleet.taken, task_id) - made_at))
             # At any moment of its worker's loop.
             await asyncio.sleep(random.uniform(0.05, 0.55))
             await actions.stop_task(task_id)
-            has_none = partial(_has_no_worker, store, task_id)
-            stop_ms.append(1000 * await until("it is back", CHANGE_S, has_none, CHANGE_EVERY_S))
+            stopped_at = time.monotonic()
+            stop_ms.append(1000 * max(0.0, await told(fleet.back, task_id) - stopped_at))
 
     async with asyncio.TaskGroup() as group:
         for _ in range(LANES):
             group.create_task(change())
     return new_ms, stop_ms
-
-
-async def _has_worker(store: Store, task_id: str) -> bool:
-    async with store.read() as connection:
-        found = await connection.execute(sa.select(run.c.worker_id).where(run.c.task_id == task_id))
-        return found.scalar_one() is not None
-
-
-async def _has_no_worker(store: Store, task_id: str) -> bool:
-    return not await _has_worker(store, task_id)
 
 
 async def measure(
@@ -183,7 +180,9 @@ async def measure(
             meter = Meter(fleet, server, url)
             await asyncio.sleep(seconds)
             figures |= meter.figures()
-            figures["new_ms"], figures["stop_ms"] = await wait_of_changes(store)
+            meter = Meter(fleet, server, url)
+            figures["new_ms"], figures["stop_ms"] = await wait_of_changes(store, fleet)
+            figures |= {f"changes_{name}": value for name, value in meter.figures().items() if "cpu" in name}
             async with store.write() as connection:
                 await connection.execute(run.delete().where(run.c.worker_id.is_(None)))
             figures |= await fail_over(store, fleet, tasks)

@@ -1,4 +1,4 @@
-"""StoreLedger: a worker's interface to the store. Turns a task into a spec for the data plane."""
+"""StoreLedger: a worker's interface to the store."""
 
 import asyncio
 import contextlib
@@ -7,17 +7,15 @@ import random
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import islice
 
 from streamferry.control.clock import StepWatch
+from streamferry.control.relay_specs import relay_spec_of
 from streamferry.media.errors import SourceForbidden, SourceRejected
-from streamferry.media.watermark import Watermark
 from streamferry.net.folders import NOWHERE, Folders
 from streamferry.net.listening import NO_PORTS, ListenPorts
 from streamferry.reasons import Code, InvalidPart, InvalidValue, Reason
-from streamferry.relay.spec import Destination, Input, Item, Latency, RelaySpec
-from streamferry.relay.status import Playhead
 from streamferry.store import (
     TROUBLE,
     SealBroken,
@@ -27,12 +25,14 @@ from streamferry.store import (
     describe_trouble,
     followed_orders,
     sealing,
+    worker_orders,
     workers,
 )
 from streamferry.store.assignments import HeldTask
 from streamferry.store.workers import NO_TRAITS, Traits
 from streamferry.tasks.actor import Actor, ActorKind, acting_as
-from streamferry.tasks.model import ContinueStrategy, StoredMark, TaskDestination, TaskItem, TaskKind, TaskSpec
+from streamferry.tasks.model import TaskItem, TaskSpec
+from streamferry.tasks.placement import Candidate, read_labels_text
 from streamferry.tasks.series import Window
 from streamferry.tasks.times import from_ms, to_ms
 from streamferry.worker import LEASE_S, Assignment, LeaseLost, Report, StoreUnavailable, WorkerHealth
@@ -44,8 +44,11 @@ _log = logging.getLogger("streamferry.control")
 _CLAIM_AGAIN_S = 0.5
 #: So many windows a worker knows: should nobody tell it of the next one, it goes on as long.
 _WINDOWS_AHEAD = 3
-#: All workers are told of a due task at once. Who finds its row locked by another, for which it is not meant, asks
-#: again within this time.
+#: All workers that could take a due task are told of it at once. They ask one after the other, on average this far
+#: apart (docs/decisions/0136), and at most so late.
+_TURN_S, _LAST_TURN_S = 0.01, 1.0
+#: Who finds the row of a task that it is to take locked by another, for which it is not meant, asks again within this
+#: time.
 _LOCKED_AGAIN_S = 0.1
 
 
@@ -76,6 +79,10 @@ class StoreLedger:
         self._claim_at = 0.0
         # See ``listen``; None while this worker is not told of changes.
         self._told: Callable[[bool], None] | None = None
+        # Those that took tasks when it looked for the last time.
+        self._fleet: Sequence[Candidate] = ()
+        # It is to ask then, because of what it heard.
+        self._turn: asyncio.TimerHandle | None = None
         self._folders = folders
         self._ports = ports
         self._actor = Actor(ActorKind.WORKER, worker_id)
@@ -84,6 +91,8 @@ class StoreLedger:
         self._clock_steps = StepWatch()
         # How often the store's clock was set: so far, and when its tasks were last read.
         self._steps = self._steps_known = 0
+        # How far this machine's clock is ahead of the store's.
+        self._ahead_s = 0.0
 
     async def register(self) -> None:
         """See the protocol. Raises SealBroken for a store that is sealed under another key."""
@@ -103,6 +112,7 @@ class StoreLedger:
     async def poll(self, load: int, room: int) -> int:
         """See the protocol."""
         with _availability(), acting_as(self._actor):
+            self._end_turn()
             began_at = time.monotonic()
             choice = None
             async with self._store.glance() as connection:
@@ -111,28 +121,32 @@ class StoreLedger:
             if has_due and room and began_at >= self._claim_at:
                 async with self._store.read() as connection:
                     choice = await claims.choose(connection, self._worker_id, load=load, room=room)
+                    await worker_orders.tell(connection, choice.others)
             self._steps += self._clock_steps.note(now_ms, began_at, read_at)
             if choice is None:
                 return orders + self._steps
+            self._fleet = choice.fleet
             if choice.is_full:
                 self._claim_at = time.monotonic() + _CLAIM_AGAIN_S
+            if not choice.task_ids:
+                return orders + self._steps
             claimed = claims.NOTHING
-            if choice.task_ids:
-                with contextlib.suppress(claims.TakesNone):
-                    async with self._store.write() as connection:
-                        claimed = await claims.claim(connection, self._store.seal, self._worker_id, choice, load=load)
+            with contextlib.suppress(claims.TakesNone):
+                async with self._store.write() as connection:
+                    claimed = await claims.claim(connection, self._store.seal, self._worker_id, choice, load=load)
             orders = claimed.orders or orders
-            if not claimed.tasks and not choice.is_full:
-                wait_s = random.uniform(_LOCKED_AGAIN_S / 2, _LOCKED_AGAIN_S)
-                asyncio.get_running_loop().call_later(wait_s, self._tell)
+            if not claimed.tasks:
+                self._tell_in(random.uniform(_LOCKED_AGAIN_S / 2, _LOCKED_AGAIN_S))
         return orders + self._steps
 
     async def listen(self, told: Callable[[bool], None]) -> None:
         """See the protocol."""
 
         def heard(whom: str) -> None:
-            if whom in ("", self._worker_id):
+            if whom == self._worker_id:
                 told(True)
+            elif not whom or whom.startswith("["):
+                self._hear_of_due(set(read_labels_text(whom)))
 
         def hears(is_told: bool) -> None:
             self._told = told if is_told else None
@@ -140,10 +154,28 @@ class StoreLedger:
 
         await self._store.listen(heard, hears)
 
-    def _tell(self) -> None:
-        """As if something had changed; not for a worker that asks often anyway."""
-        if self._told is not None:
-            self._told(True)
+    def _hear_of_due(self, labels: set[str]) -> None:
+        """There is a task that asks for these labels: ask when it is this worker's turn."""
+        if self._turn is None and labels.issubset(self._traits.labels):
+            able = sum(labels <= one.labels for one in self._fleet)
+            self._tell_in(min(random.uniform(0, able * _TURN_S), _LAST_TURN_S))
+
+    def _tell_in(self, seconds: float) -> None:
+        """Then, as if something had changed; not for a worker that asks often anyway."""
+
+        def tell() -> None:
+            self._turn = None
+            if self._told is not None:
+                self._told(True)
+
+        self._end_turn()
+        self._turn = asyncio.get_running_loop().call_later(seconds, tell)
+
+    def _end_turn(self) -> None:
+        """It asks now, or otherwise."""
+        if self._turn is not None:
+            self._turn.cancel()
+        self._turn = None
 
     async def assignments(self, known: Mapping[str, tuple[int, int]]) -> dict[str, Assignment | None]:
         """See the protocol. After a step of the clock all is read again: the time until each window has changed."""
@@ -154,8 +186,9 @@ class StoreLedger:
             async with self._store.read() as connection:
                 holds, now_ms = await assignments.read(connection, self._store.seal, self._worker_id, known)
         self._steps_known = steps
-        ahead_s = _ahead_s(asked_at, time.time(), now_ms / 1000)
-        return {one.task_id: self._assignment(one, now_ms, ahead_s) for one in holds}
+        if holds:
+            self._ahead_s = _ahead_s(asked_at, time.time(), now_ms / 1000)
+        return {one.task_id: self._assignment(one, now_ms, self._ahead_s) for one in holds}
 
     async def deleted(self, task_ids: Collection[str]) -> set[str]:
         """See the protocol."""
@@ -167,6 +200,8 @@ class StoreLedger:
         """See the protocol."""
         with _availability(), acting_as(self._actor):
             made_at = time.monotonic()
+            behind = timedelta(seconds=-self._ahead_s)
+            reports = [_by_other_clock(one, behind) for one in reports]
             async with self._store.write() as connection:
                 age_s = time.monotonic() - made_at
                 return await assignments.report(
@@ -264,6 +299,20 @@ def _ahead_s(asked_at: float, answered_at: float, told_s: float) -> float:
     return max(asked_at - told_s, min(answered_at - told_s, 0.0))
 
 
+def _by_other_clock(report: Report, by: timedelta) -> Report:
+    """The same with its moments by another clock. Few reports have any."""
+    status = report.status
+    if not (status.on_air or status.found or status.unseen):
+        return report
+    moved = replace(
+        status,
+        on_air=replace(status.on_air, since=status.on_air.since + by) if status.on_air else None,
+        found=tuple(replace(one, since=one.since + by) for one in status.found),
+        unseen=tuple(replace(one, since=one.since + by) for one in status.unseen),
+    )
+    return replace(report, status=moved)
+
+
 def _windows_of(spec: TaskSpec, now: datetime) -> list[Window]:
     """The next windows of a task that sends its slate between them; none of any other.
 
@@ -272,76 +321,6 @@ def _windows_of(spec: TaskSpec, now: datetime) -> list[Window]:
     if spec.series is None or not spec.series.slate_between:
         return []
     return list(islice(spec.series.windows(now), _WINDOWS_AHEAD))
-
-
-def relay_spec_of(spec: TaskSpec, playhead: Playhead) -> RelaySpec:
-    """The relay's spec for a task. It has no end time: the worker keeps to the window. Raises ValueError."""
-    mark = spec.watermark
-    if isinstance(mark, StoredMark):
-        raise InvalidValue(Code.TASK_MARK_UNREAD)
-    return replace(
-        _spec_of_source(spec, playhead, mark),
-        more_inputs=tuple(
-            Input(_items(one.items), one.kind is TaskKind.LIVE, one.warm, one.options) for one in spec.inputs
-        ),
-        slate=None if spec.slate is None else spec.slate.of_task(spec.title),
-        switching=spec.switching,
-        pinned=spec.pinned,
-        orders=tuple(one for one in spec.orders if not one.is_done),
-        watch=spec.watch,
-    )
-
-
-def _items(items: Sequence[TaskItem]) -> tuple[Item, ...]:
-    return tuple(Item(item.url, item.start_s, item.end_s) for item in items)
-
-
-def _spec_of_source(spec: TaskSpec, playhead: Playhead, mark: Watermark | None) -> RelaySpec:
-    first, *others = spec.pushed
-    items = _items(spec.items)
-    if spec.kind is TaskKind.LIVE:
-        return RelaySpec.live(
-            items[0].url,
-            first.url,
-            watermark=mark,
-            latency=first.latency or spec.latency,
-            codecs=spec.codecs,
-            source_options=spec.source_options,
-            destination_options=first.options,
-            destination_id=str(first.id),
-            others=_others(others, first, spec.latency),
-        )
-    if playhead.item >= len(items):
-        playhead = Playhead()
-    return RelaySpec.vod(
-        items,
-        first.url,
-        loops=spec.loops,
-        playhead=playhead,
-        watermark=mark,
-        codecs=spec.codecs,
-        pre_download=spec.pre_download,
-        keeps_time=spec.continue_strategy is ContinueStrategy.AT_BREAK_PLUS_ELAPSED,
-        source_options=spec.source_options,
-        destination_options=first.options,
-        destination_id=str(first.id),
-        others=_others(others, first, spec.latency),
-    )
-
-
-def _others(others: Sequence[TaskDestination], first: TaskDestination, latency: Latency) -> tuple[Destination, ...]:
-    """One whose partner is switched off is no backup now."""
-    on_air = {first.id, *(one.id for one in others)}
-    return tuple(
-        Destination(
-            str(one.id),
-            one.url,
-            one.options,
-            one.latency or latency,
-            str(one.backup_of) if one.backup_of in on_air else None,
-        )
-        for one in others
-    )
 
 
 #: Kinds of our own bugs that this process has already logged in full.

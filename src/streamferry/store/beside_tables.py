@@ -10,7 +10,7 @@ BEGIN
     IF TG_TABLE_NAME = 'worker' THEN
         PERFORM pg_notify('streamferry', NEW.id);
     ELSE
-        PERFORM pg_notify('streamferry', '');
+        PERFORM pg_notify('streamferry', (SELECT placement FROM task WHERE id = NEW.task_id));
     END IF;
     RETURN NULL;
 END $$

@@ -42,12 +42,15 @@ class TakesNone(Exception):
 class Choice(NamedTuple):
     """What a worker is to take, and the labels that it has.
 
-    ``is_full``: there is nothing that it has room for, by another measure than their number.
+    ``is_full``: there is nothing that it has room for, by another measure than their number. ``others``: the workers
+    that are the place for the rest. ``fleet``: all that take tasks.
     """
 
     task_ids: Collection[str]
     labels: Collection[str] = ()
     is_full: bool = False
+    others: Collection[str] = ()
+    fleet: Sequence[Candidate] = ()
 
 
 async def choose(connection: AsyncConnection, worker_id: str, *, load: int, room: int) -> Choice:
@@ -77,8 +80,8 @@ async def choose(connection: AsyncConnection, worker_id: str, *, load: int, room
         .limit(CLAIM_BATCH * len(everybody))
     )
     due = [row for row in found.mappings().all() if not is_over(row["end_ms"], now)]
-    mine = await _decide_mine(connection, due, me, everybody, late_ms=now - _FAIR_FOR_MS)
-    return Choice(mine[:CLAIM_BATCH], me.labels, is_full=bool(limits) and not due)
+    mine, others = await _decide_mine(connection, due, me, everybody, late_ms=now - _FAIR_FOR_MS)
+    return Choice(mine[:CLAIM_BATCH], me.labels, bool(limits) and not due, others, everybody)
 
 
 async def claim(connection: AsyncConnection, seal: Seal, worker_id: str, choice: Choice, *, load: int) -> Claimed:
@@ -136,8 +139,9 @@ async def _decide_mine(
     everybody: Sequence[Candidate],
     *,
     late_ms: int,
-) -> list[str]:
-    """Which of these tasks are for this worker: by its place among all; then what is due since ``late_ms``."""
+) -> tuple[list[str], set[str]]:
+    """Which of these tasks are for this worker: by its place among all; then what is due since ``late_ms``. And who
+    has a place for the others."""
     wanted = [placing.wanted_of(row) for row in due]
     pulls = await placing.pulls(connection, wanted)
     workers = [me if one.worker_id == me.worker_id else one for one in everybody]
@@ -151,7 +155,8 @@ async def _decide_mine(
     ]
     # Each begins elsewhere among them: they are free for all.
     first = len(late) * sorted(one.worker_id for one in everybody).index(me.worker_id) // len(everybody)
-    return [one.task_id for one in mine] + list(decide_places(late[first:] + late[:first], [me], {}))
+    chosen = [one.task_id for one in mine] + list(decide_places(late[first:] + late[:first], [me], {}))
+    return chosen, set(places.values()) - {me.worker_id}
 
 
 def _playhead(seal: Seal, row: sa.RowMapping, now: int) -> Playhead | None:

@@ -9,10 +9,14 @@ from task_samples import make_spec
 from streamferry.control.actions import Actions
 from streamferry.control.address_rules import address_rules
 from streamferry.control.store_ledger import StoreLedger
+from streamferry.reasons import Code, Reason
+from streamferry.relay import RelayStatus, State
+from streamferry.relay.eyes.judge import ContentFault
+from streamferry.relay.status import Found, OnAir, Shown
 from streamferry.store import Store
 from streamferry.tasks.errors import InvalidField
 from streamferry.tasks.inputs import InputSourceDraft
-from streamferry.worker import Assignment
+from streamferry.worker import Assignment, Report
 
 pytestmark = pytest.mark.both_databases
 FILM = InputSourceDraft("https://h.example/x.mp4")
@@ -83,6 +87,27 @@ async def test_a_file_to_be_inserted_now_was_late_or_forgotten_where_the_clocks_
     (order,) = seen.spec.orders
     # But for how long the answers took, and the millisecond to which the store tells the time.
     assert abs(order.at - before) <= time.time() - before + 0.001
+
+
+async def test_what_was_on_air_was_told_to_be_so_since_a_moment_that_had_not_come(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the clock of its worker, which is a minute ahead, and not by that of the store."""
+    actions, ledger = Actions(store), StoreLedger(store, "one", capacity=10)
+    now = datetime.now(UTC)
+    task_id = await actions.create_task(make_spec(start_at=now - timedelta(minutes=1), end_at=now + timedelta(hours=1)))
+    await ledger.register()
+    await ledger.poll(0, 10)
+    machines_time, minute = time.time, timedelta(minutes=1)
+    monkeypatch.setattr(time, "time", lambda: machines_time() + 60.0)
+    seen, why = await given(ledger, task_id), Reason.of(Code.ON_AIR_FIRST)
+    on_air, found = OnAir(Shown.INPUT, now + minute, why, 0), Found(ContentFault.BLACK, now + minute, why)
+    status = RelayStatus(State.STREAMING, media_time_ms=9, on_air=on_air, found=(found,))
+    await ledger.report([Report(task_id, seen.epoch, seen.version, status, (), {}, None, None)], 1, None)
+    told = await actions.get_task(task_id)
+    assert told.on_air is not None
+    for since in (told.on_air.since, told.found[0].since):
+        assert abs(since - now) < minute / 2
 
 
 async def test_clocks_that_agree_are_not_told_apart_by_how_long_an_answer_takes(store: Store) -> None:

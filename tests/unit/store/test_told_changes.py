@@ -19,6 +19,7 @@ from streamferry.store import Store, listening, postgresql, workers
 from streamferry.store.address import PostgresAddress
 from streamferry.store.postgresql import Connection
 from streamferry.store.schema import run, worker
+from streamferry.store.workers import Traits
 from streamferry.worker import Outcome, Report
 
 ON_POSTGRESQL = pytest.mark.parametrize("store_url", ["postgresql"], indirect=True)
@@ -203,6 +204,67 @@ async def test_a_worker_hears_what_concerns_it(store: Store) -> None:
         await actions.create_task(make_spec(destination=MediaUrl.parse("rtmp://push.example/live/b")))
         assert await asyncio.wait_for(heard.get(), PATIENCE_S)
         assert heard.empty()
+    finally:
+        listening.cancel()
+
+
+@ON_POSTGRESQL
+async def test_of_a_task_that_asks_for_labels_those_who_have_them_are_told(store: Store, ear: Ear) -> None:
+    """All workers asked for it, those that may not take it as well."""
+    heard: dict[str, asyncio.Queue[bool]] = {name: asyncio.Queue() for name in ("here", "there")}
+    tasks = []
+    for region, queue in heard.items():
+        ledger = StoreLedger(store, region, capacity=10, traits=Traits(labels=("gpu=1", f"region={region}")))
+        await ledger.register()
+        tasks.append(asyncio.create_task(ledger.listen(queue.put_nowait)))
+        assert await asyncio.wait_for(queue.get(), PATIENCE_S)
+    try:
+        await Actions(store).create_task(make_spec(placement=("region=here",)))
+        assert await ear.told() == ["[region=here]"]
+        assert await asyncio.wait_for(heard["here"].get(), PATIENCE_S)
+        assert heard["there"].empty()
+    finally:
+        for one in tasks:
+            one.cancel()
+
+
+@ON_POSTGRESQL
+async def test_who_found_a_task_that_is_anothers_left_that_one_to_find_it(store: Store, ear: Ear) -> None:
+    """That one came to ask within a second; until then all others looked again and again whether it had."""
+    full, calm = (StoreLedger(store, name, capacity=10) for name in ("full", "calm"))
+    await full.register()
+    await full.report([], 5, None)
+    await calm.register()
+    await Actions(store).create_task(make_spec())
+    await ear.told()
+    await full.poll(5, 5)
+    assert await ear.told() == ["calm"]
+    await calm.poll(0, 10)
+    assert len(await calm.assignments({})) == 1
+
+
+@ON_POSTGRESQL
+async def test_all_workers_asked_for_a_due_task_at_the_same_moment(store: Store) -> None:
+    """Twenty looked for its place, and one took it. Now they do so one after the other, and the first takes it."""
+    heard: asyncio.Queue[bool] = asyncio.Queue()
+    fleet = [StoreLedger(store, f"worker{number:02}", capacity=10) for number in range(20)]
+    for one in fleet:
+        await one.register()
+    last = fleet[-1]
+    listening = asyncio.create_task(last.listen(heard.put_nowait))
+    try:
+        assert await asyncio.wait_for(heard.get(), PATIENCE_S)
+        actions, loop = Actions(store), asyncio.get_running_loop()
+        waited: list[float] = []
+        for number in range(7):
+            made_at = loop.time()
+            await actions.create_task(make_spec(destination=MediaUrl.parse(f"rtmp://push.example/live/{number}")))
+            assert await asyncio.wait_for(heard.get(), PATIENCE_S)
+            waited.append(loop.time() - made_at)
+            # It learns how many they are.
+            await last.poll(0, 10)
+        # Of six random moments in 0.2 s none would be early: hardly ever. A busy machine only makes them later.
+        assert max(waited[1:]) > 0.02
     finally:
         listening.cancel()
 

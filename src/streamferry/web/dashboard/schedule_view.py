@@ -94,7 +94,7 @@ class ScheduleView:
         try:
             if typed:
                 since = read_local_time(typed, self._who.preferences.zone)
-                if since < datetime.now(UTC):
+                if since < await self._page_actions.reads.now():
                     raise InvalidField("at", Code.FIELD_IN_THE_PAST)
         except InvalidField as error:
             self._at.error = self._who.say(error.why)
@@ -106,7 +106,7 @@ class ScheduleView:
 
     async def _download(self) -> None:
         with contextlib.suppress(TaskNotFound):
-            lines = self._schedules.as_run(self._task.task_id, since=_FIRST, until=datetime.now(UTC))
+            lines = self._schedules.as_run(self._task.task_id, since=_FIRST, until=await self._page_actions.reads.now())
             text = "".join([line async for line in lines])
             ui.download.content(text, f"as-run-{self._task.task_id[:8]}.csv", "text/csv")
 

@@ -6,7 +6,7 @@ import string
 import pytest
 from rest_api import Rest, new_task
 
-from streamferry.control.store_ledger import relay_spec_of
+from streamferry.control.relay_specs import relay_spec_of
 from streamferry.media.url import MediaUrl
 from streamferry.relay.spec import check_destination
 from streamferry.relay.status import START

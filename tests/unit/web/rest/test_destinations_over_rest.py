@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from rest_api import PLANTED, Rest, new_task
 
-from streamferry.control.store_ledger import StoreLedger, relay_spec_of
+from streamferry.control.relay_specs import relay_spec_of
+from streamferry.control.store_ledger import StoreLedger
 from streamferry.media.errors import Fault
 from streamferry.reasons import Code, Reason
 from streamferry.relay import DestinationStatus, Latency, RelayStatus, State

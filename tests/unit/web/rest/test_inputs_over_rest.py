@@ -11,7 +11,7 @@ from rest_api import PLANTED, Rest
 from signed_api import NO_LIMITS, make_api
 
 from kit.pictures import png
-from streamferry.control.store_ledger import relay_spec_of
+from streamferry.control.relay_specs import relay_spec_of
 from streamferry.relay.inputs.policy import SLATE, Normalize, Switching
 from streamferry.relay.spec import RelaySpec
 from streamferry.relay.status import START

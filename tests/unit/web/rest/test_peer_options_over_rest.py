@@ -8,7 +8,7 @@ import pytest
 from rest_api import PLANTED, Rest, new_task
 from signed_api import NO_LIMITS, make_api
 
-from streamferry.control.store_ledger import relay_spec_of
+from streamferry.control.relay_specs import relay_spec_of
 from streamferry.relay.status import START
 from streamferry.store import Store
 from streamferry.web.compat.routes import ApiSettings

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from rest_api import Rest
 
-from streamferry.control.store_ledger import relay_spec_of
+from streamferry.control.relay_specs import relay_spec_of
 from streamferry.relay.eyes.judge import DEFAULTS, NOTHING, Rule, Watch
 from streamferry.relay.status import START
 

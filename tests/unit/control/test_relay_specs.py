@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from kit.pictures import png
-from streamferry.control.store_ledger import relay_spec_of
+from streamferry.control.relay_specs import relay_spec_of
 from streamferry.media.slate import Slate, SlateKind
 from streamferry.media.url import MediaUrl
 from streamferry.media.watermark import Watermark
