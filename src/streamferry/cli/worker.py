@@ -87,7 +87,8 @@ def start(
 
 @worker.command("list")
 def show_all(url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
-    """List workers, oldest first: those that run, that did in the last hour, and that are cordoned."""
+    """List workers, oldest first: those that run, that did in the last hour, and that are cordoned. One that was
+    drained is listed for ten minutes after its end."""
     with session(url, "worker") as service:
         for one in service.call("GET", "/workers")["workers"]:
             _show(one, as_json)
@@ -134,15 +135,13 @@ def _ask(verb: str, name: str, url: str, as_json: bool) -> None:
 
 
 def _find(service: "RestService", name: str) -> dict[str, Any]:
-    """The named worker. Raises ValueError if there is none, or more than one."""
+    """The named worker; only its name if none is listed. Raises ValueError if there is more than one."""
     workers: list[dict[str, Any]] = service.call("GET", "/workers")["workers"]
     found = [one for one in workers if one["worker_id"] == name]
     found = found or [one for one in workers if one["worker_id"].startswith(name)]
-    if not found:
-        raise ValueError(f"there is no worker {name}: streamferry worker list shows them")
     if len(found) > 1:
         raise ValueError(f"{name} could be {', '.join(one['worker_id'] for one in found[:5])}: give more of it")
-    return found[0]
+    return found[0] if found else {"worker_id": name}
 
 
 def _quoted(worker_id: str) -> str:

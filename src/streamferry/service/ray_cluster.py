@@ -29,7 +29,7 @@ from streamferry.service.demand import Size, Spare, decide_slots, read_demand
 from streamferry.service.store_access import Purpose, StoreAway, open_store
 from streamferry.service.worker_settings import WorkerSettings
 from streamferry.store import TROUBLE, Store, workers
-from streamferry.store.fleet import all_workers, release_gone, set_intent
+from streamferry.store.fleet import all_workers, set_intent
 from streamferry.store.records import Intent
 from streamferry.tasks.actor import Actor, ActorKind, acting_as
 from streamferry.worker.processes import WorkerProcesses
@@ -148,11 +148,8 @@ class Keeper:
 
     async def _look(self, store: Store) -> None:
         async with store.read() as connection:
-            ours = [one for one in await all_workers(connection) if one.worker_id.startswith(_SLOT)]
-        known = [one for one in ours if one.is_alive]
-        if any(one.intent is not Intent.OPEN for one in ours if not one.is_alive):
-            async with store.write() as connection:
-                await release_gone(connection, _SLOT)
+            everybody = await all_workers(connection)
+        known = [one for one in everybody if one.is_alive and one.worker_id.startswith(_SLOT)]
         fullness, waiting = await read_demand(store, self._settings, _SLOT)
         wanted = decide_slots(fullness, waiting, self._size)
         leaving = {_slot_of(one.worker_id) for one in known if one.intent is Intent.DRAINING}

@@ -10,21 +10,43 @@ from streamferry.store.placing import ENCODES, SENT_KBPS
 from streamferry.store.records import Intent, WorkerRecord
 from streamferry.store.schema import run, worker
 from streamferry.store.worker_orders import order
-from streamferry.store.workers import is_alive
+from streamferry.store.workers import HOLDS_TASKS, KEEP_CORDONED_MS, KEEP_GONE_MS, is_alive
 from streamferry.tasks.placement import read_labels_text
 from streamferry.worker import WorkerHealth
 
 _HEALTH = TypeAdapter(WorkerHealth)
-_SHOWN = sa.select(
-    worker,
-    is_alive(now_ms()).label("is_alive"),
-    SENT_KBPS.label("kbps"),
-    ENCODES.label("encodes"),
-).order_by(worker.c.started_ms, worker.c.id)
+#: How long a worker is shown that is gone; one that was emptied before has done what it was to do. One that is cordoned
+#: is expected back.
+_SHOWN_MS = sa.case(
+    (worker.c.intent == Intent.CORDONED.value, KEEP_CORDONED_MS),
+    (worker.c.intent == Intent.DRAINING.value, 10 * 60_000),
+    else_=KEEP_GONE_MS,
+)
+#: When it ended, or when it was last heard of.
+_GONE_MS = sa.case((worker.c.lease_ms < 0, -worker.c.lease_ms), else_=worker.c.lease_ms - worker.c.length_ms)
+_SHOWN = (
+    sa.select(
+        worker,
+        is_alive(now_ms()).label("is_alive"),
+        _GONE_MS.label("gone_ms"),
+        SENT_KBPS.label("kbps"),
+        ENCODES.label("encodes"),
+    )
+    .where(
+        sa.or_(
+            is_alive(now_ms()),
+            now_ms() - _SHOWN_MS < _GONE_MS,
+            # What is wanted of it has just been changed.
+            worker.c.intent_ms > now_ms() - _SHOWN_MS,
+            HOLDS_TASKS,
+        )
+    )
+    .order_by(worker.c.started_ms, worker.c.id)
+)
 
 
 async def all_workers(connection: AsyncConnection) -> list[WorkerRecord]:
-    """Workers that have a lease or had one in the last hour, and those that are to take no tasks; oldest first."""
+    """Workers that have a lease, or had one a short time ago, and those that are cordoned; oldest first."""
     return [_record(row) for row in (await connection.execute(_SHOWN)).mappings()]
 
 
@@ -32,8 +54,7 @@ def _record(row: sa.RowMapping) -> WorkerRecord:
     intent = read_member(Intent, row["intent"], Intent.OPEN)
     since_ms = row["started_ms"] if intent is Intent.OPEN else row["intent_ms"]
     if not row["is_alive"]:
-        # When it ended, or when it was last heard of.
-        since_ms = -row["lease_ms"] if row["lease_ms"] < 0 else row["lease_ms"] - row["length_ms"]
+        since_ms = row["gone_ms"]
     return WorkerRecord(
         worker_id=row["id"],
         is_alive=row["is_alive"],
@@ -78,13 +99,3 @@ async def set_intent(connection: AsyncConnection, worker_id: str, intent: Intent
         )
     )
     return changed.rowcount > 0
-
-
-async def release_gone(connection: AsyncConnection, prefix: str) -> int:
-    """Let go of workers that were to take no tasks, and have ended, whose names begin so; how many.
-
-    Such a row is kept for the machine that comes back from its repair. These names never come again.
-    """
-    ended = worker.c.lease_ms < 0
-    those = sa.and_(worker.c.id.startswith(prefix, autoescape=True), ended, worker.c.intent != Intent.OPEN.value)
-    return (await connection.execute(worker.update().where(those).values(intent=Intent.OPEN.value))).rowcount

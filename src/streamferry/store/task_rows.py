@@ -13,12 +13,12 @@ from streamferry.reasons import Code, Reason
 from streamferry.relay.spec import ENDLESS, LEAD_MS
 from streamferry.relay.status import Playhead, State, Trouble
 from streamferry.store import destination_cells, freshness
-from streamferry.store.cells import read_json, read_member, read_number, read_reason, read_time
+from streamferry.store.cells import read_member, read_number, read_reason, read_time
 from streamferry.store.database import now_ms
 from streamferry.store.followed_orders import marked
 from streamferry.store.found import read_found, read_unready, read_unseen
 from streamferry.store.on_air import read_on_air
-from streamferry.store.places import PLAYED_ON_MS
+from streamferry.store.places import PLAYED_ON_MS, item_ends_of, position_of
 from streamferry.store.records import TaskRecord, TroubleRecord
 from streamferry.store.schema import mailbox, picture, run, task, task_spec
 from streamferry.store.seal import Seal, SealBroken
@@ -82,7 +82,7 @@ def task_of(seal: Seal, row: sa.RowMapping) -> TaskRecord:
         epoch=row["epoch"],
         playhead=playhead_of(row) if has_played else None,
         playhead_at=read_time(row["playhead_ms"] + row["played_on_ms"]) if has_played else None,
-        item_ends_ms=_item_ends_of(row),
+        item_ends_ms=item_ends_of(row),
         kbps_in=0 if is_silent else read_number(row["kbps_in"]),
         kbps_out=0 if is_silent else read_number(row["kbps_out"]),
         media_time_ms=read_number(row["media_time_ms"]),
@@ -152,18 +152,9 @@ def spec_of(seal: Seal, row: "sa.RowMapping | dict[str, Any]") -> TaskSpec:
     )
 
 
-def _item_ends_of(row: "sa.RowMapping | dict[str, Any]") -> tuple[int | None, ...]:
-    """Where items end, as far as that can be read; a list can do without."""
-    ends = read_json(row["item_ends"])
-    if not isinstance(ends, list) or any(not (end is None or (isinstance(end, int) and end >= 0)) for end in ends):
-        return ()
-    return tuple(ends)
-
-
 def playhead_of(row: sa.RowMapping) -> Playhead:
     """The playhead in a row of ``WITH_RUN`` by now; the beginning, if it is not a valid position."""
-    position_ms = read_number(row["position_ms"]) + row["played_on_ms"]
-    return Playhead(read_number(row["loop"]), read_number(row["item"]), position_ms)
+    return Playhead(read_number(row["loop"]), read_number(row["item"]), position_of(row))
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +185,7 @@ def playhead_after_break(timing: ListTiming, row: sa.RowMapping, at_ms: int) -> 
     if playhead.item >= len(timing.spans_ms):
         # One broken task must not keep the others from being taken.
         return Playhead()
-    ends = _item_ends_of(row)
+    ends = item_ends_of(row)
     spans = [(begin, ends[item] if item < len(ends) else end) for item, (begin, end) in enumerate(timing.spans_ms)]
     # What had been sent by then was due one lead later.
     was_there_ms = read_number(row["playhead_ms"]) + row["played_on_ms"]

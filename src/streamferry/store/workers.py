@@ -21,7 +21,7 @@ from streamferry.store.cells import reason_cells
 from streamferry.store.database import insert_into, now_ms, read_now_ms
 from streamferry.store.events import NewEvent
 from streamferry.store.given import bind, table_of
-from streamferry.store.places import PLAYED_ON_MS
+from streamferry.store.places import PLAYED_ON_MS, position_of
 from streamferry.store.records import Intent
 from streamferry.store.schema import OPENS_MS, pulse, run, task, worker
 from streamferry.tasks.placement import labels_text
@@ -37,7 +37,7 @@ LEASE_MS = round(LEASE_S * 1000) + _MARGIN_MS
 PULSE_GAP_MS = 3_000
 #: Rows of workers that are gone are kept this long, to be shown; of those that are to take no tasks, so that they take
 #: none when their machines come back from repair.
-_KEEP_GONE_MS, _KEEP_CORDONED_MS = 3_600_000, 7 * 24 * 3_600_000
+KEEP_GONE_MS, KEEP_CORDONED_MS = 3_600_000, 7 * 24 * 3_600_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +73,10 @@ async def register(
     intent = (await connection.execute(intents)).first()
     await _free(connection, run.c.worker_id == worker_id, now, Reason.of(Code.TASK_WORKER_LOST_LEASE))
     await overlaps.resign(connection, run.c.next_worker_id == worker_id)
-    since_ms, cordoned_since_ms = (sa.literal(now - kept, sa.BigInteger) for kept in (_KEEP_GONE_MS, _KEEP_CORDONED_MS))
+    since_ms, cordoned_since_ms = (sa.literal(now - kept, sa.BigInteger) for kept in (KEEP_GONE_MS, KEEP_CORDONED_MS))
     kept_since_ms = sa.case((worker.c.intent == Intent.OPEN.value, since_ms), else_=cordoned_since_ms)
     # Of a lease that ran out and was not ended yet somebody has to free the tasks.
-    is_forgotten = sa.and_(sa.func.abs(worker.c.lease_ms) <= kept_since_ms, sa.not_(_HOLDS_TASKS))
+    is_forgotten = sa.and_(sa.func.abs(worker.c.lease_ms) <= kept_since_ms, sa.not_(HOLDS_TASKS))
     await connection.execute(worker.delete().where(sa.or_(worker.c.id == worker_id, is_forgotten)))
     length_ms = round(lease_s * 1000) + _MARGIN_MS
     await connection.execute(
@@ -187,7 +187,8 @@ def _beat(dialect: str) -> sa.Insert:
     return statement
 
 
-_HOLDS_TASKS = sa.exists(sa.select(run.c.task_id).where(run.c.worker_id == worker.c.id).correlate(worker))
+#: Whether a worker has tasks.
+HOLDS_TASKS = sa.exists(sa.select(run.c.task_id).where(run.c.worker_id == worker.c.id).correlate(worker))
 _LEASE = sa.select(worker.c.lease_ms, now_ms()).where(worker.c.id == sa.bindparam("worker_id"))
 
 
@@ -291,7 +292,7 @@ async def end_all(connection: AsyncConnection, why: Reason) -> int:
 
 def some_expired() -> sa.ColumnElement[bool]:
     """Whether a worker that holds tasks is gone."""
-    return sa.exists(sa.select(worker.c.id).where(_is_gone(now_ms()), _HOLDS_TASKS))
+    return sa.exists(sa.select(worker.c.id).where(_is_gone(now_ms()), HOLDS_TASKS))
 
 
 async def find_address(connection: AsyncConnection, task_id: str) -> str | None:
@@ -306,8 +307,9 @@ async def _free(connection: AsyncConnection, of_whom: sa.ColumnElement[bool], no
     played = sa.and_(run.c.state.in_([State.STREAMING.value, State.CONNECTING.value]), run.c.media_time_ms > 0)
     rows = await connection.execute(
         sa.select(
-            *(run.c.task_id, played.label("played"), PLAYED_ON_MS),
-            *(task.c.enabled, task.c.finished, OPENS_MS, task.c.end_ms),
+            *(run.c.task_id, played.label("played"), PLAYED_ON_MS.label("played_on_ms")),
+            *(run.c.item, run.c.position_ms, run.c.item_ends),
+            *(task.c.enabled, task.c.finished, OPENS_MS.label("opens_ms"), task.c.end_ms),
         )
         .join(task, task.c.id == run.c.task_id)
         .where(of_whom)
@@ -315,21 +317,27 @@ async def _free(connection: AsyncConnection, of_whom: sa.ColumnElement[bool], no
         .with_for_update(of=run)
     )
     freed: list[dict[str, object]] = []
-    for task_id, has_moved, played_on_ms, enabled, finished, start_ms, end_ms in rows:
-        due_ms = decide_due(enabled=enabled, finished=finished, start_ms=start_ms, end_ms=end_ms, now_ms=now)
+    for row in rows.mappings():
+        due_ms = decide_due(
+            enabled=row["enabled"],
+            finished=row["finished"],
+            start_ms=row["opens_ms"],
+            end_ms=row["end_ms"],
+            now_ms=now,
+        )
         state, fault, cells = State.STOPPED, None, reason_cells(None, "to_")
         if due_ms is not None:
             state, fault, cells = State.WAITING, Fault.SERVICE.value, reason_cells(why, "to_")
         freed.append(
             {
-                "of_task": task_id,
+                "of_task": row["task_id"],
                 "to_due_ms": due_ms,
                 "to_state": state.value,
                 "to_fault": fault,
                 **cells,
                 # What did not play did not move since it was saved.
-                "by_ms": played_on_ms + (LOST_STEP_MS if has_moved else 0),
-                "played_on_ms": played_on_ms,
+                "at_ms": position_of(row) + (LOST_STEP_MS if row["played"] else 0),
+                "played_on_ms": row["played_on_ms"],
             }
         )
     if freed:
@@ -351,7 +359,7 @@ async def _free(connection: AsyncConnection, of_whom: sa.ColumnElement[bool], no
 @functools.cache
 def _let_go(dialect: str) -> sa.Update:
     told = ("due_ms", "state", "fault", "reason", "reason_json")
-    columns = {"of_task": run.c.task_id.type, "by_ms": sa.BigInteger(), "played_on_ms": sa.BigInteger()}
+    columns = {"of_task": run.c.task_id.type, "at_ms": run.c.position_ms.type, "played_on_ms": sa.BigInteger()}
     given = table_of(dialect, columns | {f"to_{name}": run.c[name].type for name in told})
     is_troubled = given.c.to_due_ms.is_not(None)
     since_ms = sa.func.coalesce(run.c.trouble_ms, sa.bindparam("now", type_=sa.BigInteger()))
@@ -363,7 +371,7 @@ def _let_go(dialect: str) -> sa.Update:
                 "worker_id": None,
                 "next_worker_id": None,
                 "moves": False,
-                "position_ms": run.c.position_ms + given.c.by_ms,
+                "position_ms": given.c.at_ms,
                 "playhead_ms": run.c.playhead_ms + given.c.played_on_ms,
                 **{name: given.c[f"to_{name}"] for name in told},
                 **{f"trouble_{name}": given.c[f"to_{name}"] for name in ("fault", "reason", "reason_json")},

@@ -135,6 +135,17 @@ async def test_the_list_of_a_lost_worker_goes_on_where_it_was_at_its_last_report
     assert position(await desk.resumes()) == soon_after(7_000 + LOST_STEP_MS)
 
 
+async def test_a_list_was_shown_beyond_the_end_of_its_item(desk: Desk) -> None:
+    """Until its worker told of the next one. Of a lost worker it went on there, where nothing is, and not in that."""
+    await desk.begin()
+    await desk.tell()
+    await desk.tell_place(59_500, plays_on=True)
+    await desk.wait(1_500)
+    assert position((await desk.record()).playhead) == 60_000
+    await desk.one.leave()
+    assert await desk.resumes() == Playhead(1, 0, LOST_STEP_MS)
+
+
 async def test_by_the_clock_a_list_goes_on_from_its_last_report(desk: Desk) -> None:
     """Ten seconds after that."""
     await desk.begin(continue_strategy=ContinueStrategy.AT_BREAK_PLUS_ELAPSED)

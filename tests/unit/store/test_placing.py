@@ -357,23 +357,41 @@ async def test_a_cordon_outlives_a_machine_that_is_away_for_days(machines: Machi
     assert shown == {"a": Intent.CORDONED, "c": Intent.OPEN}
 
 
-async def test_workers_whose_names_never_come_again_were_listed_for_a_week(machines: Machines) -> None:
-    """Each slot of Ray that had been drained and was gone. One that still runs stays drained, and so do others."""
-    names = ("slot-a-1", "slot-b-2", "slot_c", "edge")
-    for name in names:
+async def test_workers_that_were_drained_and_had_ended_were_listed_for_a_week(machines: Machines) -> None:
+    """Each pod of an upgrade. Now one is listed for some minutes; should it come back, it is still drained."""
+    for name, intent in (("pod", Intent.DRAINING), ("repair", Intent.CORDONED), ("ended", Intent.OPEN)):
         await machines.start(name)
-        await machines.actions.set_intent(name, Intent.DRAINING)
-    for name in names[1:]:
+        if intent is not Intent.OPEN:
+            await machines.actions.set_intent(name, intent)
         await machines.ledgers[name].leave()
+    await machines.start("stays")
+    await machines.actions.set_intent("stays", Intent.DRAINING)
+
+    async def listed(ago_min: int) -> set[str]:
+        async with machines.store.write() as connection:
+            at_ms = await read_now_ms(connection) - ago_min * 60_000
+            await connection.execute(worker.update().where(worker.c.lease_ms < 0).values(lease_ms=-at_ms))
+            await connection.execute(worker.update().where(worker.c.intent_ms > at_ms).values(intent_ms=at_ms))
+        return {one.worker_id for one in await machines.actions.list_workers()}
+
+    assert await listed(9) == {"pod", "repair", "ended", "stays"}
+    assert await listed(11) == {"repair", "ended", "stays"}
+    assert await listed(61) == {"repair", "stays"}
+    await machines.start("pod")
+    assert {one.worker_id: one.intent for one in await machines.actions.list_workers()}["pod"] is Intent.DRAINING
+
+
+async def test_what_is_wanted_of_a_worker_that_is_not_listed_any_more_can_be_changed(machines: Machines) -> None:
+    """Before its machine comes back from repair."""
+    await machines.start("a")
+    await machines.actions.set_intent("a", Intent.DRAINING)
+    await machines.ledgers["a"].leave()
     async with machines.store.write() as connection:
-        assert await fleet.release_gone(connection, "slot-") == 1
-        assert await fleet.release_gone(connection, "slot-") == 0
-    assert {one.worker_id: one.intent for one in await machines.actions.list_workers()} == {
-        "slot-a-1": Intent.DRAINING,
-        "slot-b-2": Intent.OPEN,
-        "slot_c": Intent.DRAINING,
-        "edge": Intent.DRAINING,
-    }
+        long_ago = await read_now_ms(connection) - 24 * 3_600_000
+        await connection.execute(worker.update().values(lease_ms=-long_ago, intent_ms=long_ago))
+    assert await machines.actions.list_workers() == []
+    await machines.actions.set_intent("a", Intent.OPEN)
+    assert [one.intent for one in await machines.actions.list_workers()] == [Intent.OPEN]
 
 
 @pytest.mark.parametrize("intent", [Intent.CORDONED, Intent.DRAINING])
