@@ -20,6 +20,7 @@ from scripted.camera import AVC_HEADER, SOUND_MS, Camera, number_of, sound
 from scripted.destination import Destination, Publish
 from scripted.source import Source
 from scripted.waiting import until
+from streamferry.media.errors import Fault
 from streamferry.media.slate import Slate, SlateKind
 from streamferry.media.tag import AUDIO, SEQUENCE_HEADER, VIDEO, Tag
 from streamferry.media.url import MediaUrl
@@ -37,7 +38,7 @@ from streamferry.relay.inputs.held import WatchedFeed
 from streamferry.relay.inputs.keeper import InputsKeeper
 from streamferry.relay.inputs.policy import SLATE, Switching
 from streamferry.relay.spec import Input, Latency, Order
-from streamferry.relay.status import Shown, Switch
+from streamferry.relay.status import Shown, State, Switch
 from streamferry.wire.codecs import pixel_format
 
 pytestmark = pytest.mark.usefixtures("quick", "quick_switches")
@@ -137,6 +138,27 @@ async def test_the_backup_comes_on_air_when_the_source_dies_and_the_source_retur
     assert [(switch.before.input, switch.after.input) for switch in switches] == [(0, 1), (1, 0)]
     assert switches[0].after.why.code == "on_air.down"
     assert switches[1].after.why.code == "on_air.back"
+
+
+@pytest.mark.parametrize("has_slate", [False, True])
+async def test_a_run_with_nothing_to_show_is_in_trouble(
+    relays, cameras: Cameras, destination: Destination, has_slate: bool
+) -> None:
+    """It was said to connect, for ever and without a reason, where no input could be had from the beginning."""
+    first, second = await cameras.add(), await cameras.add()
+    for one in (first, second):
+        await one.leave()
+    gone = Slate(SlateKind.CLIP, clip=MediaUrl.parse("file:///nowhere/clip.mp4"))
+    spec = replace(RelaySpec.live(first.url(), destination.url()), more_inputs=(live(second),), switching=RULES)
+    relay = relays.host.start(replace(spec, slate=gone) if has_slate else spec)
+    await until("trouble", lambda: relay.status.state is State.RETRYING)
+    status = relay.status
+    assert (status.fault, status.why is not None, status.trouble is not None) == (Fault.USER_SOURCE, True, True)
+    await until("another try", lambda: relay.status.retries > 2)
+    second.come()
+    await until("the second camera", lambda: destination.publishes and shown(destination.publishes[0]) == [1])
+    await until("its state", lambda: relay.status.state is State.STREAMING)
+    await relay.stop()
 
 
 async def test_the_slate_is_shown_while_nothing_else_is_there(

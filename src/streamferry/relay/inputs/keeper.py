@@ -317,6 +317,7 @@ class InputsKeeper:
                 self._program.note_on_air(choice.which, choice.why)
         elif self._program.shown is None and self._program.may_begin(target := self._of(self._chosen), now):
             self._program.show(target, now)
+        self._program.tell_trouble(self._of(self._chosen), now)
         if choice is None:
             self._waits_for = None
         if self._is_open and opening_s:

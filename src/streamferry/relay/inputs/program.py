@@ -5,6 +5,7 @@ that is open.
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from functools import partial
@@ -42,6 +43,8 @@ class Program:
         # How the flow says that what it pulls has ended.
         self._lost: asyncio.Future[SourceError] | None = None
         self._on_lost: Callable[[asyncio.Future[SourceError]], None] = lambda ended: None
+        # When something was on air last, or it began.
+        self._shown_at = 0.0
         # Whether the flow pulls what is another's by now.
         self._is_handed_over = False
         #: What the flow pulls from, and what it pulled from last.
@@ -64,6 +67,7 @@ class Program:
     def begin(self, group: asyncio.TaskGroup) -> None:
         """Inputs run in that group from now on."""
         self._group, self._is_handed_over = group, False
+        self._shown_at = time.monotonic()
 
     def close(self) -> None:
         """Nothing is on air any more."""
@@ -186,6 +190,17 @@ class Program:
         target.lose(error)
         self._context.vitals.note_failure(self._source, error)
         self._context.note(self._source, Phase.RETRYING)
+
+    def tell_trouble(self, chosen: RunningInput, now: float) -> None:
+        """When nothing has been on air for as long as an input may be silent, the run is in trouble: by what keeps
+        ``chosen`` from it, which would be by the rules."""
+        if self.shown is not None:
+            self._shown_at = now
+        error = chosen.error
+        is_late = now - self._shown_at >= self._context.spec.switching.switch_after_s
+        if is_late and error is not None and error is not self._source.error:
+            self._context.vitals.note_failure(self._source, error)
+            self._context.note(self._source, Phase.RETRYING)
 
     def note_on_air(
         self, which: int, why: Reason, shown: Shown = Shown.INPUT, file: str = "", *, tells: bool = True
