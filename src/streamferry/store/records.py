@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from streamferry.reasons import Reason
 from streamferry.relay.status import Found, OnAir, Playhead, State, Unready, Unseen
@@ -342,8 +342,7 @@ class DeliveryPage:
     total: int
 
 
-@dataclass(frozen=True, slots=True)
-class UsageBucket:
+class UsageBucket(NamedTuple):
     """What was measured in the requested step that begins at ``begin_at``.
 
     ``group`` is None if groups were not to be split. ``peak_bps``: the largest average of five minutes in it.

@@ -126,7 +126,7 @@ async def buckets(
     if (await connection.execute(sa.select(sa.func.count()).select_from(read))).scalar_one() > MAX_MEASURED:
         raise TooMuchUsage(Code.FIELD_RANGE_MANY_MINUTES, count=MAX_MEASURED)
     fine = sa.union_all(sums, recent).subquery()
-    if level_s != HOUR_S:
+    if level_s not in (HOUR_S, step_s):
         # Of one stretch a part may have been summed up, and a part not yet.
         keys = (fine.c.begin_ms, fine.c.group_name)
         totals = (sa.func.sum(fine.c[name]).label(name) for name in ("streamed_ms", "bytes_out", "most_bytes"))
@@ -138,7 +138,7 @@ async def buckets(
             begin,
             fine.c.group_name,
             *(_whole(sa.func.sum(fine.c.streamed_ms)), _whole(sa.func.sum(fine.c.bytes_out))),
-            _whole(sa.func.max(fine.c.most_bytes)),
+            _whole((sa.func.sum if level_s == step_s < HOUR_S else sa.func.max)(fine.c.most_bytes)),
         )
         .group_by(*steps)
         .order_by(*steps)
@@ -147,7 +147,7 @@ async def buckets(
     rows = found.all()
     if len(rows) > MAX_SUMS:
         raise TooMuchUsage(Code.FIELD_RANGE_MANY_SUMS, count=MAX_SUMS)
-    begins = {begin_ms: from_ms(begin_ms) for begin_ms, *_ in rows}
+    begins = {begin_ms: from_ms(begin_ms) for begin_ms in {row[0] for row in rows}}
     return [
         UsageBucket(
             begins[begin_ms],
