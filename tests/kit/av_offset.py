@@ -71,6 +71,9 @@ def _beeping(samples: "array[int]", packets: str) -> Iterator[tuple[float, bool]
         end = start + int(size_bytes) // samples.itemsize
         for at in range(start, end, _SAMPLES_PER_MS):
             some = samples[at : min(at + _SAMPLES_PER_MS, end)]
+            if len(some) < _SAMPLES_PER_MS:
+                # Of a third of a ms a tone may be near zero, and would begin once more with the next packet.
+                continue
             # The loudest sample is seen sooner than their mean.
             beeps = max(some) > _BEEP_LEVEL and sum(one * one for one in some) > len(some) * _BEEP_LEVEL**2
             yield (int(stamp) + at - start) / _SAMPLES_PER_MS, beeps
