@@ -76,6 +76,8 @@ class Relay:
         self._claim: Claim | None = None
         self._claimed: set[int] = set()
         self._run = self._make_run(spec, trouble)
+        # Whether it is to end since a run of the other kind was asked for: also if the kind is its own again by now.
+        self._is_replaced = False
         self._supervisor = group.create_task(self._supervise(), name="relay supervisor")
         self.on_end(self._forget_limit)
 
@@ -83,7 +85,7 @@ class Relay:
     def status(self) -> RelayStatus:
         """The latest status, at most about half a second old."""
         status = self._crashed or self._run.status
-        if self._spec.has_list_flow is self._run.has_list_flow:
+        if not self._is_replaced:
             return status
         # The position of the ending run is none in its successor.
         return replace(status, playhead=None, item_end_ms=None)
@@ -134,9 +136,10 @@ class Relay:
         """
         is_elsewhere = spec.destination != self._spec.destination
         self._spec = spec
-        if spec.has_list_flow is self._run.has_list_flow:
+        if not self._is_replaced and spec.has_list_flow is self._run.has_list_flow:
             self._run.update(spec)
         else:
+            self._is_replaced = True
             if not self._stopping.is_set():
                 self._run.goes_on = not is_elsewhere
             self._stop_run()
@@ -203,8 +206,8 @@ class Relay:
 
     @property
     def _is_renewed(self) -> bool:
-        """Whether another run follows the present one, because the spec asks for one of the other kind."""
-        return self._spec.has_list_flow is not self._run.has_list_flow and not self._stopping.is_set()
+        """Whether another run follows the present one."""
+        return self._is_replaced and not self._stopping.is_set()
 
     def _notify(self, status: RelayStatus) -> None:
         if status.final and self._is_renewed:
@@ -233,7 +236,7 @@ class Relay:
 
     def _replace_run(self, spec: RelaySpec) -> None:
         self._past = self.totals
-        self._run = self._make_run(spec, self.status.trouble)
+        self._run, self._is_replaced = self._make_run(spec, self.status.trouble), False
 
     async def _supervise(self) -> RelayStatus:
         backoff = Backoff()
@@ -244,6 +247,8 @@ class Relay:
                 final = await self._run.run()
                 if not self._is_renewed:
                     return final
+                if (on_air := final.on_air) is not None and on_air.input != 0:
+                    self._tell(self._switch_watchers, Switch(on_air, on_air.replaced()))
                 place = self._run.place_in(self._spec)
                 self._replace_run(self._spec if place is None else replace(self._spec, playhead=place))
                 continue

@@ -3,11 +3,11 @@
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 
 from streamferry.media.errors import Fault
-from streamferry.reasons import Reason
+from streamferry.reasons import Code, Reason
 from streamferry.relay.eyes.judge import ContentFault
 
 
@@ -93,6 +93,11 @@ class OnAir:
 
     def __str__(self) -> str:
         return str(self.shown) if self.input is None else f"input {self.input}"
+
+    def replaced(self) -> "OnAir":
+        """What is on air when another run begins: its first input."""
+        code = Code.ON_AIR_INSERT_OVER if self.shown is Shown.INSERT else Code.ON_AIR_EDITED
+        return OnAir(Shown.INPUT, datetime.now(UTC), Reason.of(code), 0, self.file)
 
 
 @dataclass(frozen=True, slots=True)

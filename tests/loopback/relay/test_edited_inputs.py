@@ -1,20 +1,23 @@
 """Inputs and the slate are edited while on air: what is told to be on air is what is seen."""
 
 import itertools
+import time
 from dataclasses import replace
 
 import pytest
 
+from kit.clips import ClipFactory
 from scripted.camera import Camera, number_of
 from scripted.destination import Destination, Publish
 from scripted.source import Source
 from scripted.waiting import until
 from streamferry.media.slate import Slate, SlateKind
 from streamferry.media.tag import VIDEO
+from streamferry.media.url import MediaUrl
 from streamferry.relay import Item, RelaySpec
 from streamferry.relay import spec as spec_module
 from streamferry.relay.inputs.policy import Switching
-from streamferry.relay.spec import Input
+from streamferry.relay.spec import Input, Order
 from streamferry.relay.status import Switch
 
 pytestmark = pytest.mark.usefixtures("quick")
@@ -104,3 +107,39 @@ async def test_the_backup_becomes_the_source_while_it_is_on_air(
     assert shown(publish) == "ab"
     numbers = [number_of(tag) for tag in publish.frames(VIDEO) if number_of(tag) >= STEP]
     assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+
+
+async def test_a_slate_that_a_list_has_for_a_moment_ends_nothing(
+    relays, destination: Destination, clips: ClipFactory
+) -> None:
+    """Added and taken away before the run that it asked for had begun: the relay stopped for good."""
+    film = Item(MediaUrl.parse(str(clips("close_keyframes"))))
+    spec = RelaySpec.vod([film], destination.url(), loops=-1)
+    running = relays.start_spec(spec)
+    await until("the list", lambda: destination.publishes and len(destination.publishes[0].frames(VIDEO)) > 10)
+    running.relay.update(replace(spec, slate=Slate(SlateKind.COLOR, color="#0000ff")))
+    running.relay.update(spec)
+    await until("the list again", lambda: len(destination.publishes) == 2 and destination.publishes[1].has_both_tracks)
+    await until("streaming", lambda: running.status.state == "streaming")
+    assert "stopped" not in [status.state for status in running.told]
+
+
+async def test_a_file_over_a_list_that_gets_a_slate_is_over(
+    relays, destination: Destination, clips: ClipFactory
+) -> None:
+    """The run that follows begins with the list: that is told, since the as-run log has when a file ended."""
+    film = Item(MediaUrl.parse(str(clips("close_keyframes"))))
+    spec = RelaySpec.vod([film], destination.url(), loops=-1)
+    relay = relays.host.start(spec)
+    switches: list[Switch] = []
+    relay.watch_switches(switches.append)
+    await until("the list", lambda: destination.publishes and len(destination.publishes[0].frames(VIDEO)) > 10)
+    orders = (Order(1, time.time(), film),)
+    relay.update(replace(spec, orders=orders))
+    await until("the file", lambda: str(relay.status.on_air) == "insert")
+    relay.update(replace(spec, orders=orders, slate=Slate(SlateKind.COLOR, color="#0000ff")))
+    await until("the list again", lambda: str(relay.status.on_air) == "input 0")
+    await relay.stop()
+    told = [(str(one.before), str(one.after), one.after.why.code) for one in switches]
+    assert told == [("input 0", "insert", "on_air.insert"), ("insert", "input 0", "on_air.insert_over")]
+    assert switches[1].after.file == film.url.shown
