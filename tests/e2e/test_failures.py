@@ -15,6 +15,7 @@ from itertools import pairwise
 
 import pytest
 import pytest_asyncio
+import sqlalchemy as sa
 
 from kit.clips import ClipFactory
 from kit.clocks import off_by
@@ -26,9 +27,13 @@ from kit.postgresql import PostgreSql
 from kit.sightings import KnownFrames, Sightings
 from kit.waiting import PATIENCE_S, START_S
 from streamferry.client import AsyncLiveService, NoAnswer
+from streamferry.control.address_rules import address_rules
 from streamferry.media.errors import Fault
 from streamferry.media.url import MediaUrl
+from streamferry.net.folders import Folders
 from streamferry.relay import State
+from streamferry.store.schema import usage
+from streamferry.tasks.inputs import InputSourceDraft
 from streamferry.tasks.model import TaskItem, TaskKind, TaskSpec
 from streamferry.tasks.schedule import LOOK_AHEAD_MS
 from streamferry.worker import LEASE_S
@@ -123,6 +128,39 @@ async def test_windows_are_kept_by_the_clock_of_the_database(fleet: Machines, cl
         assert now - jitter < told[0].at
         assert told[-1].at < datetime.now(UTC) + jitter
         assert record.worker_id is None
+
+
+async def test_files_are_inserted_by_the_clock_of_the_database(fleet: Machines, clips: ClipFactory) -> None:
+    """So is told since when they are on air, and in which minute how much was sent."""
+    clip, made, began_at = clips("half_a_minute"), {}, await fleet.actions.now()
+    for clock in ("ahead", "behind"):
+        to, item = MediaUrl.parse(fleet.sightings.url(f"insert-{clock}")), TaskItem(MediaUrl.parse(f"file://{clip}"))
+        end_at = began_at + timedelta(hours=1)
+        spec = TaskSpec(TaskKind.VOD, (item,), to, began_at, end_at, placement=(f"clock={clock}",))
+        made[clock] = await fleet.actions.create_task(spec)
+    await fleet.on_air({f"insert-{clock}" for clock in made})
+    at = await fleet.actions.now() + timedelta(seconds=WINDOW_S)
+    rules, film = address_rules(Folders.of([clips.directory])), InputSourceDraft(f"file://{clip}", end_s=WINDOW_S)
+    for task_id in made.values():
+        await fleet.actions.insert_file(task_id, film, at, rules)
+    for task_id in made.values():
+        async with asyncio.timeout(PATIENCE_S):
+            while not ((on_air := (await fleet.actions.get_task(task_id)).on_air) and on_air.file):  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+        assert -0.5 < (on_air.since - at).total_seconds() < PATIENCE_S
+        await fleet.actions.stop_task(task_id)
+    for clock, task_id in made.items():
+        async with asyncio.timeout(PATIENCE_S):
+            while (await fleet.actions.get_task(task_id)).worker_id:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+        # In one session, as of a clock that is right.
+        assert len(fleet.sightings.of(f"insert-{clock}")) == 1
+    async with fleet.actions._store.read() as connection:
+        query = sa.select(usage.c.minute_ms).where(usage.c.task_id.in_(made.values()))
+        minutes = (await connection.execute(query)).scalars().all()
+    assert minutes
+    begins = [datetime.fromtimestamp(minute_ms / 1000, UTC) for minute_ms in minutes]
+    assert all(began_at - timedelta(minutes=1) < one <= datetime.now(UTC) for one in begins)
 
 
 async def test_a_worker_without_the_database_and_one_without_a_destination(fleet: Machines, clips: ClipFactory) -> None:

@@ -14,7 +14,7 @@ from streamferry.store import mailboxes
 from streamferry.store.cells import read_object, read_time
 from streamferry.store.given import bind, table_of
 from streamferry.store.numbers import count_up
-from streamferry.store.places import PLAYED_ON_MS
+from streamferry.store.places import PLAYED_ON_MS, position_of
 from streamferry.store.records import EventRecord
 from streamferry.store.schema import OPENS_MS, event, mailbox, run, task
 from streamferry.tasks.actor import current_actor
@@ -43,7 +43,9 @@ _RECEIVERS = (
         run.c.state,
         run.c.loop,
         run.c.item,
-        (run.c.position_ms + PLAYED_ON_MS).label("position_ms"),
+        run.c.position_ms,
+        PLAYED_ON_MS.label("played_on_ms"),
+        run.c.item_ends,
         run.c.playhead_ms,
         task.c.enabled,
         task.c.finished,
@@ -125,7 +127,7 @@ def _snapshot(one: NewEvent, row: sa.RowMapping) -> dict[str, object]:
     )
     snapshot: dict[str, object] = {"title": row["title"], "status": int(status), "state": row["state"]}
     if row["playhead_ms"] is not None:
-        snapshot["playhead"] = {name: row[name] for name in ("loop", "item", "position_ms")}
+        snapshot["playhead"] = {"loop": row["loop"], "item": row["item"], "position_ms": position_of(row)}
     return {**snapshot, **one.detail}
 
 
