@@ -7,6 +7,7 @@ even pace of an encoder: no more than the socket's buffer may hold until the nex
 
     lost packets      of MPEG-TS, as its counters tell, since the stream came up: none
     uneven stamps     of pictures at the sink, for a frame that is missing makes a step of two: none
+    datagrams dropped by the kernel since its buffer was full, for all sockets of the machine: none
     worst beat        as in ``scale.py``
 
 CPU is that of the whole process. Kept in ``results/ts_udp-COMMIT.json``. Exits with 1 if a row or a bar failed.
@@ -38,8 +39,8 @@ DATAGRAM_BYTES = 7 * 188
 
 
 def clip(mbps: int) -> Path:
-    """H.264 at 1080p30 and AAC in MPEG-TS. Made once a rate."""
-    path = BUILD / f"clip-{mbps}.ts"
+    """H.264 at 1080p30 and AAC, in MP4, which tells how long it is: so loops have no seam. Made once a rate."""
+    path = BUILD / f"clip-{mbps}.mp4"
     if not path.exists():
         BUILD.mkdir(exist_ok=True)
         rate = f"{round(1000 * mbps / OVERHEAD)}k"
@@ -47,7 +48,7 @@ def clip(mbps: int) -> Path:
         words = [
             *("ffmpeg", "-nostdin", "-y", "-loglevel", "error", "-t", str(SECONDS)),
             *("-f", "lavfi", "-i", "testsrc2=s=1920x1080:r=30,noise=alls=60:allf=t"),
-            *("-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000", "-t", str(SECONDS - 0.1)),
+            *("-t", str(SECONDS - 0.1), "-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000"),
             *("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-g", "60", "-bf", "0"),
             *("-b:v", rate, "-minrate", rate, "-maxrate", rate, "-bufsize", f"{mbps * 250}k"),
             *("-x264-params", "nal-hrd=cbr", "-c:a", "aac", "-b:a", "128k", "-ac", "2", str(unfinished)),
@@ -65,6 +66,14 @@ def unused_port() -> int:
         return port
 
 
+def dropped() -> int:
+    """Datagrams that the kernel dropped since a socket's buffer was full."""
+    names, values = (
+        line.split() for line in Path("/proc/net/snmp").read_text().splitlines() if line.startswith("Udp:")
+    )
+    return int(values[names.index("RcvbufErrors")])
+
+
 def measure(media: Path, beside: int, windows: int, seconds: float) -> Measured:
     """One row: the stream, and so many relays of FLV sources in its process."""
     with measuring(f"beside {beside} live relays" if beside else "alone") as (measured, stack):
@@ -80,7 +89,9 @@ def measure(media: Path, beside: int, windows: int, seconds: float) -> Measured:
         words = ["ffmpeg", "-nostdin", "-loglevel", "error", *reading, "-c", "copy", "-f", "mpegts", to]
         stack.enter_context(Program(words, cores()[1]))
         sink.wait_for_streams(1 + beside, UP_SECONDS)
+        before = dropped()
         take_windows(measured, relays, source, sink, 1 + beside, windows, seconds, host=host)
+        measured.windows[-1]["dropped_datagrams"] = dropped() - before
         measured.memory_mib = (pss_mib([host.pid]) - relays.empty_mib) / (1 + beside)
     return measured
 
@@ -91,6 +102,7 @@ def bars_of(row: Measured) -> list[Bar]:
     last, windows = row.windows[-1:], row.windows
     figures = {
         "lost packets": (sum(window["host"]["lost_packets"] for window in last), 0.0),
+        "datagrams dropped": (sum(window["dropped_datagrams"] for window in last), 0.0),
         "uneven stamps": (sum(window["sink"]["uneven"] for window in windows), 0.0),
         "worst beat, ms late": (max((w["host"]["beat_worst_late_ms"] for w in windows), default=0.0), BEAT_BAR_MS),
     }
