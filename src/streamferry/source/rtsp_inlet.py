@@ -16,6 +16,7 @@ from streamferry.reasons import Code
 from streamferry.source.hls_reader import NeedsFfmpeg
 from streamferry.source.live import MAX_PULL_BYTES, SILENCE_S, SLOW_PULL_S, as_source_error
 from streamferry.source.sound_encoder import SoundEncoder
+from streamferry.source.stretch import Stretch
 from streamferry.wire.rtsp.message import Message, Piece, interleaved, serialize_response
 from streamferry.wire.rtsp.playing import Playing
 
@@ -25,8 +26,10 @@ _MAX_UNSENT_BYTES = 64 << 10
 _KEEP_EVERY_S = 30.0
 _LEAST_KEEP_S = 1.0
 _GONE = 454
-# What is received and read at a time.
+# What is received and read at a time. Datagrams, which cannot wait for long, are read for longer before others have
+# their turn; of one there is always room.
 _STRETCH_BYTES = 32 << 10
+_DATAGRAM_PULL_S, _DATAGRAM_BYTES = 0.02, 68 << 10
 # What is answered to a server that asks, so that it does not ask for ever.
 _KNOWN = frozenset(("OPTIONS", "GET_PARAMETER", "SET_PARAMETER", "ANNOUNCE", "REDIRECT", "TEARDOWN"))
 _ENDING = frozenset(("ANNOUNCE", "REDIRECT", "TEARDOWN"))
@@ -53,6 +56,7 @@ class RtspInlet:
         self._clock = asyncio.get_running_loop().time
         self._began_at = self._clock()
         self._is_udp = link.is_udp
+        self._stretch = Stretch(_STRETCH_BYTES)
         self._unsent = b""
         self._keeps_by = "GET_PARAMETER"
         if link.methods and "GET_PARAMETER" not in link.methods:
@@ -110,20 +114,19 @@ class RtspInlet:
             if link.early:
                 self._take_early(link.early, now)
             while True:
-                count = link.connection.recv_into(scratch[:_STRETCH_BYTES])
+                size_bytes = self._stretch.size_bytes
+                count = link.connection.recv_into(scratch[:size_bytes])
                 if count:
                     received += count
-                    for message in playing.read(link.reader, scratch[:count], now):
+                    with self._stretch:
+                        messages = playing.read(link.reader, scratch[:count], now)
+                    for message in messages:
                         self._hear(message)
                 # Tiny packets take long: the others wait no longer than for an ordinary pull.
-                if (
-                    count != _STRETCH_BYTES
-                    or received >= MAX_PULL_BYTES
-                    or time.perf_counter() - began_at > SLOW_PULL_S
-                ):
+                if count != size_bytes or received >= MAX_PULL_BYTES or time.perf_counter() - began_at > SLOW_PULL_S:
                     break
             if self._is_udp:
-                received += self._receive_datagrams(scratch, now)
+                received += self._receive_datagrams(scratch, now, began_at)
             if self._encoder is not None:
                 self._encoder.work(scratch, playing.tags)
             self._keep(now)
@@ -145,12 +148,19 @@ class RtspInlet:
                 self._playing.take(*piece, now)
         pieces.clear()
 
-    def _receive_datagrams(self, scratch: memoryview, now: float) -> int:
+    def _receive_datagrams(self, scratch: memoryview, now: float, began_at: float) -> int:
         received = 0
         for track in self._link.tracks:
-            if track.ports is not None and (count := track.ports.receive_into(scratch, track.channel)):
-                self._playing.read_packets(bytes(scratch[:count]), now)
+            if track.ports is None:
+                continue
+            while True:
+                size_bytes = self._stretch.size_bytes
+                count = track.ports.receive_into(scratch[: _DATAGRAM_BYTES + size_bytes], track.channel)
                 received += count
+                with self._stretch:
+                    self._playing.read_packets(bytes(scratch[:count]), now)
+                if count < size_bytes or time.perf_counter() - began_at > _DATAGRAM_PULL_S:
+                    break
         return received
 
     def _hear(self, message: Message) -> None:

@@ -11,10 +11,10 @@ _SLOW_S = 0.005
 class Stretch:
     """Of one source: ``with`` it a stretch is read, and the next is half as long if that took long, or longer again."""
 
-    __slots__ = ("_began_at", "size_bytes")
+    __slots__ = ("_began_at", "_most_bytes", "size_bytes")
 
-    def __init__(self) -> None:
-        self.size_bytes = MOST_BYTES
+    def __init__(self, most_bytes: int = MOST_BYTES) -> None:
+        self.size_bytes = self._most_bytes = most_bytes
         self._began_at = 0.0
 
     def __enter__(self) -> None:
@@ -23,5 +23,5 @@ class Stretch:
     def __exit__(self, *_: object) -> None:
         if time.thread_time() - self._began_at > _SLOW_S:
             self.size_bytes = max(self.size_bytes // 2, _LEAST_BYTES)
-        elif self.size_bytes < MOST_BYTES:
+        elif self.size_bytes < self._most_bytes:
             self.size_bytes *= 2
