@@ -46,7 +46,7 @@ _CLAIM_AGAIN_S = 0.5
 _WINDOWS_AHEAD = 3
 #: All workers that could take a due task are told of it at once. They ask one after the other, on average this far
 #: apart (docs/decisions/0136), and at most so late.
-_TURN_S, _LAST_TURN_S = 0.01, 1.0
+_TURN_S, _LAST_TURN_S = 0.02, 1.0
 #: Who finds the row of a task that it is to take locked by another, for which it is not meant, asks again within this
 #: time.
 _LOCKED_AGAIN_S = 0.1
