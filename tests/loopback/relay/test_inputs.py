@@ -33,7 +33,7 @@ from streamferry.relay.eyes.decoders import FfmpegDecoders
 from streamferry.relay.eyes.look import SOUND_FRAMES
 from streamferry.relay.feed import LiveFeed
 from streamferry.relay.flow import LiveFlow
-from streamferry.relay.inputs import keeper, policy, slate
+from streamferry.relay.inputs import keeper, live_input, policy, slate
 from streamferry.relay.inputs.held import WatchedFeed
 from streamferry.relay.inputs.keeper import InputsKeeper
 from streamferry.relay.inputs.policy import SLATE, Switching
@@ -158,6 +158,28 @@ async def test_a_run_with_nothing_to_show_is_in_trouble(
     second.come()
     await until("the second camera", lambda: destination.publishes and shown(destination.publishes[0]) == [1])
     await until("its state", lambda: relay.status.state is State.STREAMING)
+    await relay.stop()
+
+
+async def test_an_input_without_keyframes_is_told(
+    relays, cameras: Cameras, destination: Destination, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It sends, and can never be shown: it is no backup, and a run with nothing else is in trouble."""
+    monkeypatch.setattr(live_input, "KEYFRAME_S", 0.5)
+    first = await cameras.add()
+    monkeypatch.setattr(first.camera, "start_over", lambda: None)
+    first.camera.gop, first.camera._since_key = 1_000_000, 1
+    spec = replace(
+        RelaySpec.live(first.url(), destination.url()), more_inputs=(live(first, warm=False),), switching=RULES
+    )
+    relay = relays.host.start(spec)
+    await until("trouble", lambda: relay.status.state is State.RETRYING)
+    assert relay.status.why is not None
+    assert relay.status.why.code == "source.not_begun"
+    assert 0 in {one.which for one in relay.status.unready}
+    first.camera.gop = 10
+    await until("pictures", lambda: relay.status.state is State.STREAMING)
+    assert relay.status.unready == ()
     await relay.stop()
 
 
@@ -397,6 +419,8 @@ async def test_the_slate_is_made_before_it_is_needed_and_there_within_a_second(
         with_slate = replace(spec, slate=kind)
         relay.update(with_slate)
         await until("a publish", lambda: destination.publishes and destination.publishes[0].frames(VIDEO))
+        # The last frame that is held is of the camera, too.
+        await until("the source", lambda: relay.status.on_air and relay.status.on_air.shown is Shown.INPUT)
         await until("the camera", lambda: camera_of(destination.publishes[0].frames(VIDEO)[-1]) == 0)
         # Nobody has asked for it.
         await until(f"the {kind.kind}", lambda: relay._run._source._inputs._slate.is_open)

@@ -9,7 +9,7 @@ from streamferry.media.errors import MediaError, SourceError, SourceNeedsEncodin
 from streamferry.media.tag import Tag
 from streamferry.prepare.form import Form
 from streamferry.prepare.processing import LIVE_ENCODER, Processing
-from streamferry.reasons import Reason
+from streamferry.reasons import Code, Reason
 from streamferry.relay.backoff import Backoff
 from streamferry.relay.drift import Drift
 from streamferry.relay.encoded import EncodedFeed, open_encoded
@@ -81,6 +81,8 @@ class LiveInput:
         self._made_form: Form | None = None
         # When a file began over it, in the session that is open.
         self._aside_at = -math.inf
+        # When the open session last had something to begin with, or began.
+        self._had_start_at = math.inf
         if session is not None:
             self._take_over(session)
 
@@ -181,6 +183,7 @@ class LiveInput:
         """See ``RunningInput``."""
         pause_s = self._context.spec.switching.switch_after_s
         if (feed := self._feed) is not None:
+            self._had_start_at = now
             if feed.has_laid and feed.media_at > self.health.alive_at:
                 self.health.note_alive(feed.media_at, pause_s)
         elif (standby := self._standby) is not None:
@@ -190,7 +193,10 @@ class LiveInput:
                 self.lose(error)
             else:
                 if standby.has_start:
-                    self.error = None
+                    self.error, self._had_start_at = None, now
+                elif now - self._had_start_at >= KEYFRAME_S:
+                    # Told once.
+                    self.error, self._had_start_at = SourceStalled(Code.SOURCE_NOT_BEGUN), math.inf
                 may_begin = standby.has_start or now - self._aside_at < KEYFRAME_S
                 if may_begin and standby.media_at == now:
                     self.health.note_alive(now, pause_s)
@@ -290,7 +296,7 @@ class LiveInput:
                     *(inlet, processing, url, Timeline(), self._scratch), drift=self._heard_drift, silence=spec.silence
                 )
             )
-        self._inlet, self._of = inlet, session_key(self._spec, spec)
+        self._inlet, self._of, self._had_start_at = inlet, session_key(self._spec, spec), time.monotonic()
         self._standby = self._stand_by(inlet, time.monotonic(), first_media_s)
         return asyncio.get_running_loop().create_future()
 
