@@ -27,6 +27,8 @@ from streamferry.web.metrics import (
     TASK_DRIFT,
     TASK_FOUND,
     TASK_ON_AIR,
+    TASK_UNREADY,
+    TASK_UNSEEN,
 )
 
 TOKEN = "m3tr1cs-t0ken"
@@ -116,7 +118,8 @@ def test_metrics_probes_and_log_of_a_running_task(
     wait_for("the task in the metrics", is_counted)
     # Files do not drift, there is one destination, nothing stands in for the files, and nobody watches what they show.
     of_others = (TASK_DRIFT, DESTINATION_STATE, DESTINATION_RATE, DESTINATION_DROPPED, DESTINATION_RETRIES)
-    of_files = {one.full_name for one in FAMILIES} - {one.full_name for one in (*of_others, TASK_ON_AIR, TASK_FOUND)}
+    of_watched = (TASK_ON_AIR, TASK_FOUND, TASK_UNSEEN, TASK_UNREADY)
+    of_files = {one.full_name for one in FAMILIES} - {one.full_name for one in (*of_others, *of_watched)}
     assert {name for name, *_ in samples(service)} == of_files
     broken = create(service, clips("not_media"), nginx.url("never"))
     wait_for("its trouble in the log", lambda: broken in service.errors)

@@ -22,8 +22,8 @@ _DUMPED = re.compile(
 )
 #: Rarely a line is told in two pieces; of what makes it complain all the time, in most of them.
 _TRIES = 5
-#: Files of which a demuxer gives the packets as they were put in.
-_PLAIN = (".mp4", ".m4a", ".flv", ".mkv")
+#: Files of which a demuxer gives the packets as they were put in, and that tell the rate of their sound.
+_PLAIN = (".mp4", ".m4a", ".mkv")
 _COMPLAINT = re.compile(r"(?:\[[^\]]+ @ \w+\] )*\[(?:error|fatal|panic)\]")
 
 

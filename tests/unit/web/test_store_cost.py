@@ -169,7 +169,7 @@ async def test_the_statements_of_those_that_never_rest(store: Store) -> None:
         "a pass that looks for old rows": (2, 2),
         "a pass without work": (1, 1),
         "a beat": (2, 1),
-        "a poll that takes three": (7, 2),
+        "a poll that takes three": (7, 3),
         "a poll": (1, 1),
         "reading what is new": (2, 1),
         "reading what is known": (1, 1),
