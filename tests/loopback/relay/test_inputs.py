@@ -413,15 +413,18 @@ async def test_the_slate_is_made_before_it_is_needed_and_there_within_a_second(
     ]
     first = await cameras.add()
     spec = replace(RelaySpec.live(first.url(), destination.url()), switching=Switching(switch_after_s=60))
-    relay = relays.host.start(replace(spec, slate=kinds[0]))
+    with_slate = replace(spec, slate=kinds[0])
+    relay = relays.host.start(with_slate)
     relay.watch_switches(note)
     for number, kind in enumerate(kinds, start=1):
-        with_slate = replace(spec, slate=kind)
+        # Not with the next slate, which would be shown until there is a keyframe of the source.
         relay.update(with_slate)
         await until("a publish", lambda: destination.publishes and destination.publishes[0].frames(VIDEO))
         # The last frame that is held is of the camera, too.
         await until("the source", lambda: relay.status.on_air and relay.status.on_air.shown is Shown.INPUT)
         await until("the camera", lambda: camera_of(destination.publishes[0].frames(VIDEO)[-1]) == 0)
+        with_slate = replace(spec, slate=kind)
+        relay.update(with_slate)
         # Nobody has asked for it.
         await until(f"the {kind.kind}", lambda: relay._run._source._inputs._slate.is_open)
         relay.update(replace(with_slate, pinned=SLATE))

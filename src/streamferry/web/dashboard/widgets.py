@@ -105,12 +105,16 @@ async def answer_to(dialog: ui.dialog) -> Any:
 
 async def attempt(who: Visitor, act: Callable[[], Awaitable[object]], done: str) -> bool:
     """Do something and show that it is done, or why it could not be."""
+    # The page, for what was clicked may have been drawn anew meanwhile.
+    page = ui.context.client
     try:
         await act()
     except ActionError as error:
-        ui.notify(who.say(error.why), type="negative", multi_line=True, close_button=who.t("close"), timeout=0)
+        with page:
+            ui.notify(who.say(error.why), type="negative", multi_line=True, close_button=who.t("close"), timeout=0)
         return False
-    ui.notify(done, type="positive")
+    with page:
+        ui.notify(done, type="positive")
     return True
 
 
