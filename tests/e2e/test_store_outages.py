@@ -103,6 +103,8 @@ async def test_a_service_that_was_killed_is_not_followed_before_its_workers_are_
     """The next one waits for them, and takes their tasks at once: no publish begins while the one before it is open."""
     async with on_air(tmp_path, clips) as air, asyncio.timeout(90):
         air.service.process.kill()
+        # It has the store until it is gone.
+        await asyncio.to_thread(air.service.process.wait)
         words = ("--egress", "any", "--files", clips.directory)
         with ServiceProgram(tmp_path / "service", *words) as again:
             await asyncio.to_thread(again.wait_ready)
